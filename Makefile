@@ -1,0 +1,31 @@
+# Each target sets itself up in .venv; only Python 3.9 or newer and make have to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint build clean
+
+demo: $(STAMP)
+	$(BIN)/famacase demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q tests_unit tests tests_e2e
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+build: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build -q
+
+clean:
+	rm -rf $(VENV) dist .famacase
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9) and "Python 3.9 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(STAMP)

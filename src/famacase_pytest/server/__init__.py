@@ -1,0 +1,1 @@
+"""The local back end behind ``famacase serve``: for trying, for tests and for offline work."""

@@ -1,0 +1,1 @@
+"""Where a setting comes from, and what it means."""

@@ -1,0 +1,1 @@
+"""All that knows qase-pytest and qase-python-commons; no other room imports them."""
