@@ -1,0 +1,404 @@
+"""The REST calls of the back end: `ReporterApi`.
+
+What holds for the time that a call takes: a connection is awaited for `timeout`, at most 10 s; so is each
+piece of a body that is being sent; each wait for bytes of the answer lasts at most `timeout`. One attempt as
+a whole may take twice `timeout`, and beyond that what its bytes need at 64 KiB/s; after that its socket is
+shut, whatever the server does. With `total` set (see `with_limits`), the call with all its attempts and waits
+ends within that. The resolution of the host's name is the system's: no bound holds for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Callable, TypeVar, Union
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from requests_toolbelt import MultipartEncoder
+
+from famacase_pytest import __version__
+from famacase_pytest.delivery import calls
+from famacase_pytest.delivery.answers import (
+    NotFamacase,
+    bytes_of,
+    json_of,
+    nothing_of,
+    object_of,
+    value_of,
+)
+from famacase_pytest.delivery.calls import Call, Target
+from famacase_pytest.delivery.parts import ExactReader, Part
+from famacase_pytest.delivery.retry import Clock, RetryPolicy
+from famacase_pytest.delivery.transport import Answer, Bounds, NoAnswer, TokenAuth, Transport
+from famacase_pytest.errors import Refused, Unreachable
+
+API_ROOT = "/api/v1/reporter/v1"
+MAX_RESULTS = 200  # results that the contract allows in one request
+
+Tokens = Union[Callable[[str], str], Mapping[str, str]]
+T = TypeVar("T")
+
+_MIB = 1024 * 1024
+_JSON_LIMIT = 16 * _MIB
+_FILE_LIMIT = 64 * _MIB
+_CONNECT_LIMIT = 10.0  # seconds
+_SLOWEST = 64 * 1024  # bytes a second that a usable line carries
+
+
+@dataclass(frozen=True)
+class _Limits:
+    timeout: float
+    retry: RetryPolicy
+    total: float | None = None
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A request's content for one attempt: bytes or a stream, its length in bytes, its headers."""
+
+    content: Any
+    size: int
+    headers: Mapping[str, str]
+
+
+_NO_BODY = _Body(None, 0, {})
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+class ReporterApi:
+    """The calls of the contract, for any number of threads at a time.
+
+    Every call raises
+    - Unreachable: no usable answer after all attempts, or `cancelled` was set;
+    - Refused: 401, 403, 404, 407, 409 or a redirect, or there is no token for the project;
+    - Rejected: another 4xx status: this content is not taken.
+    The exceptions' `status` and `detail` hold what the server said. Neither they nor notices hold a token.
+
+    Args:
+        base_url: "https://host[:port][/prefix]", without /api/v1/reporter/v1. A user part, query and fragment
+            are dropped: the token takes the place of Basic authentication.
+        tokens: the raw token by project code, as a function or as a mapping, in which "" stands for all other
+            projects.
+        timeout: seconds; see the head of the module for what it bounds.
+        attempts: on transient failures, in all: 3 is the first and two more.
+        connections: that are kept open at a time; more threads than that open and close their own.
+        notify: is told in one line, for people, why a call is tried again and when.
+        cancelled: once it is set, waits end at once, calls in flight within a tenth of a second, and every
+            call raises Unreachable.
+        retry: the whole retry policy, in the place of `attempts`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        tokens: Tokens,
+        *,
+        timeout: float = 30.0,
+        attempts: int = 3,
+        connections: int = 8,
+        notify: Callable[[str], None] = _silent,
+        cancelled: threading.Event | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("base_url must be of the form https://host[:port][/prefix]")
+        self._host = parts.netloc.rpartition("@")[2]
+        path = parts.path.rstrip("/") + API_ROOT
+        self._root = urlunsplit((parts.scheme, self._host, path, "", ""))
+        self._tokens = tokens
+        self._limits = _Limits(timeout, retry or RetryPolicy(attempts))
+        self._notify = notify
+        self._cancelled = cancelled or threading.Event()
+        self._transport = Transport(connections, f"famacase-pytest/{__version__}")
+        self._shared = False
+
+    def with_limits(
+        self,
+        *,
+        timeout: float | None = None,
+        attempts: int | None = None,
+        total: float | None = None,
+    ) -> ReporterApi:
+        """The same back end with other limits, over the same connections; closing the copy closes nothing.
+
+        Args:
+            timeout, attempts: as in the constructor; None keeps them.
+            total: seconds for each call with all its attempts and waits; None sets no such limit.
+        """
+        copy = object.__new__(ReporterApi)
+        copy.__dict__.update(self.__dict__)
+        limits = self._limits
+        copy._limits = _Limits(
+            limits.timeout if timeout is None else timeout,
+            limits.retry if attempts is None else replace(limits.retry, attempts=attempts),
+            total,
+        )
+        copy._shared = True
+        return copy
+
+    def get_project(self, code: str) -> dict[str, Any]:
+        """The project. Refused with 404 if the server has none of this code."""
+        return self._call(calls.GET_PROJECT, code, lambda answer: object_of(answer))
+
+    def environment_id(self, code: str, slug: str) -> int | None:
+        """The id of the environment that bears the slug, None if none does."""
+
+        def read(answer: Answer) -> int | None:
+            environments = json_of(answer)
+            if not isinstance(environments, list):
+                raise NotFamacase("JSON of another kind")
+            # A server may not know the `slug` parameter and list them all.
+            for environment in environments:
+                if isinstance(environment, dict) and environment.get("slug") == slug:
+                    if isinstance(environment.get("id"), int):
+                        return int(environment["id"])
+                    raise NotFamacase("JSON without a proper 'id'")
+            return None
+
+        return self._call(calls.ENVIRONMENTS, code, read, params={"slug": slug})
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        """The ids of the cases that a plan holds."""
+
+        def read(answer: Answer) -> list[int]:
+            ids: list[Any] = object_of(answer, case_ids=list)["case_ids"]
+            if not all(isinstance(id_, int) for id_ in ids):
+                raise NotFamacase("JSON without proper 'case_ids'")
+            return ids
+
+        return self._call(calls.PLAN_CASES, code, read, plan=plan_id)
+
+    def create_run(self, code: str, body: Mapping[str, Any], key: str) -> int:
+        """Creates a run and returns its id.
+
+        Args:
+            body: the contract's RunCreate.
+            key: a UUID; the same for each repetition of the same run, over restarts too.
+        """
+        headers = {"Idempotency-Key": key}
+        return self._call(
+            calls.CREATE_RUN,
+            code,
+            lambda answer: int(object_of(answer, id=int)["id"]),
+            body=_json_body(json.dumps(body).encode("ascii"), headers),
+        )
+
+    def get_run(self, code: str, run_id: int) -> dict[str, Any]:
+        """The run: id, and where the server tells them title, status and stats."""
+        return self._call(calls.GET_RUN, code, lambda answer: object_of(answer, id=int), run=run_id)
+
+    def complete_run(self, code: str, run_id: int) -> None:
+        """Completes a run; one that is complete already stays as it is."""
+        self._call(calls.COMPLETE_RUN, code, nothing_of, run=run_id)
+
+    def publish_run(self, code: str, run_id: int) -> str | None:
+        """Makes the run's report public and returns its link, None if the server gives none."""
+
+        def read(answer: Answer) -> str | None:
+            url = object_of(answer).get("url")
+            return url if isinstance(url, str) and url else None
+
+        return self._call(calls.PUBLISH_RUN, code, read, run=run_id, body=_json_body(b'{"status": true}'))
+
+    def post_results(self, code: str, run_id: int, results: Sequence[str]) -> None:
+        """Stores results in a run; those stored before are replaced.
+
+        Args:
+            results: each the JSON text of a contract's Result; at most MAX_RESULTS. None at all is no call.
+        """
+        if len(results) > MAX_RESULTS:
+            raise ValueError(f"{len(results)} results; the contract allows {MAX_RESULTS} a request")
+        if not results:
+            return
+        # A lone surrogate, which UTF-8 cannot hold, can only stand in a JSON string; there the escape that
+        # backslashreplace writes is the JSON for it.
+        texts = [result.encode("utf-8", "backslashreplace") for result in results]
+        body = _json_body(b'{"results":[' + b",".join(texts) + b"]}")
+        self._call(calls.POST_RESULTS, code, nothing_of, run=run_id, body=body)
+
+    def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
+        """Stores files and returns their ids in the order given. They are read in pieces, anew each time.
+
+        Args:
+            parts: at most what `Limits` allows; see `group`.
+            key: a UUID; the same for each repetition of the same request.
+
+        Raises:
+            PartUnreadable: one of the files cannot be read or has changed; the server has none of them.
+        """
+
+        @contextlib.contextmanager
+        def body() -> Iterator[_Body]:
+            with contextlib.ExitStack() as stack:
+                fields = []
+                for part in parts:
+                    reader = stack.enter_context(contextlib.closing(ExactReader(part)))
+                    fields.append(("files", (part.file_name, reader, part.mime_type)))
+                encoder = MultipartEncoder(fields)
+                headers = {"Content-Type": encoder.content_type, "Idempotency-Key": key}
+                yield _Body(encoder, encoder.len, headers)
+
+        def read(answer: Answer) -> list[str]:
+            stored = object_of(answer, attachments=list)["attachments"]
+            ids = [entry.get("id") if isinstance(entry, dict) else None for entry in stored]
+            if len(ids) != len(parts) or not all(isinstance(id_, (str, int)) and id_ for id_ in ids):
+                raise NotFamacase(f"JSON without the ids of {len(parts)} files")
+            return [str(id_) for id_ in ids]
+
+        return self._call(calls.UPLOAD, code, read, body=body)
+
+    def list_results(self, code: str, run_id: int, *, page: int = 200) -> Iterator[dict[str, Any]]:
+        """What the run holds, oldest first, page by page. An extension: a hosted server may not have it."""
+
+        def read(answer: Answer) -> dict[str, Any]:
+            return object_of(answer, total=int, results=list)
+
+        offset = 0
+        while True:
+            params = {"limit": str(page), "offset": str(offset)}
+            answer = self._call(
+                calls.LIST_RESULTS, code, read, params=params, expected=_JSON_LIMIT, run=run_id
+            )
+            yield from answer["results"]
+            offset += len(answer["results"])
+            if not answer["results"] or offset >= answer["total"]:
+                return
+
+    def get_attachment(self, code: str, id: str) -> bytes:
+        """The bytes of a stored file. An extension: a hosted server may not have it."""
+        return self._call(
+            calls.GET_ATTACHMENT, code, bytes_of, limit=_FILE_LIMIT, expected=_FILE_LIMIT, id=id
+        )
+
+    def close(self) -> None:
+        """Closes the idle connections; a copy made by `with_limits` leaves them open."""
+        if not self._shared:
+            self._transport.close()
+
+    def __enter__(self) -> ReporterApi:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _call(
+        self,
+        call: Call,
+        code: str,
+        read: Callable[[Answer], T],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Callable[[], AbstractContextManager[_Body]] = lambda: contextlib.nullcontext(_NO_BODY),
+        limit: int = _JSON_LIMIT,
+        expected: int = 0,
+        **places: object,
+    ) -> T:
+        """Makes a call, again where that may help, until it has a value or an exception.
+
+        Args:
+            read: takes the value out of an answer with a 2xx status.
+            body: makes the content of one attempt.
+            limit: bytes of an answer that are read at most.
+            expected: bytes of it that are normal, and that time is allowed for.
+            places: values for the places in the path.
+        """
+        auth = self._auth(code)
+        names = {name: quote(str(value), safe="") for name, value in {"code": code, **places}.items()}
+        path = call.path.format(**names)
+        target = Target(call.method, path, self._host, code)
+        retry = self._limits.retry
+        total = self._limits.total
+        ends = None if total is None else Clock.monotonic() + total
+
+        def attempt() -> T:
+            with body() as content:
+                answer = self._transport.exchange(
+                    call.method,
+                    self._root + path,
+                    auth=auth,
+                    bounds=self._bounds(content.size + expected, limit, ends),
+                    cancelled=self._cancelled,
+                    params=params,
+                    headers=content.headers,
+                    body=content.content,
+                )
+            return value_of(answer, read, call, target, self._root + path, auth.scrub)
+
+        failures = 0
+        while True:
+            try:
+                return attempt()
+            except NoAnswer as error:
+                last = error
+            failures += 1
+            if not last.again or failures >= retry.attempts or self._cancelled.is_set():
+                break
+            wait = retry.wait(failures, last.retry_after)
+            if ends is not None and Clock.monotonic() + wait >= ends:
+                break
+            self._notify(f"{target}: {last}. Attempt {failures + 1} of {retry.attempts} in {wait:.1f} s.")
+            # The event, not a sleep: a caller who cancels is not kept waiting.
+            if self._cancelled.wait(wait):
+                break
+        times = "1 attempt" if failures == 1 else f"{failures} attempts"
+        raise Unreachable(
+            f"{target} got no usable answer in {times}; the last: {last}. {call.unsure} "
+            "Check the network, the server and the address (FAMACASE_API_URL), then send again.",
+            status=last.status,
+            detail=str(last),
+        )
+
+    def _auth(self, code: str) -> TokenAuth:
+        try:
+            if isinstance(self._tokens, Mapping):
+                return TokenAuth(self._tokens[code] if code in self._tokens else self._tokens.get("", ""))
+            return TokenAuth(self._tokens(code))
+        except ValueError as error:
+            reason = str(error)
+        raise Refused(
+            f"The token of project {code} cannot be used: {reason}. Nothing was sent. Set "
+            "FAMACASE_REPORTER_TOKEN to the token as the server shows it.",
+            detail=f"token: {reason}",
+        )
+
+    def _bounds(self, size: int, limit: int, ends: float | None) -> Bounds:
+        timeout = self._limits.timeout
+        left = float("inf") if ends is None else max(ends - Clock.monotonic(), 0.001)
+        return Bounds(
+            connect=min(timeout, _CONNECT_LIMIT, left),
+            read=min(timeout, left),
+            total=min(2 * timeout + size / _SLOWEST, left),
+            body=limit,
+        )
+
+
+def insecure(base_url: str) -> bool:
+    """Whether the token would travel in the clear: http to a host that is not this machine."""
+    parts = urlsplit(base_url)
+    if parts.scheme.lower() != "http":
+        return False
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return True
+    mapped = getattr(address, "ipv4_mapped", None)
+    return not (mapped or address).is_loopback
+
+
+def _json_body(
+    content: bytes, headers: Mapping[str, str] | None = None
+) -> Callable[[], AbstractContextManager[_Body]]:
+    body = _Body(content, len(content), {"Content-Type": "application/json", **(headers or {})})
+    return lambda: contextlib.nullcontext(body)

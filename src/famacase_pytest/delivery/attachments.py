@@ -1,0 +1,202 @@
+"""Uploads the files of a batch: equal ones once, in as few requests as allowed, several at a time.
+
+The value types and the walk over payloads are re-exported here, so that callers need one import.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, MutableMapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from famacase_pytest.delivery.parts import (
+    MIB,
+    Attachment,
+    Fingerprint,
+    Limits,
+    Part,
+    PartUnreadable,
+    fingerprint,
+    group,
+    part_of,
+    reason_of,
+)
+from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
+from famacase_pytest.errors import Rejected
+
+__all__ = [
+    "Attachment",
+    "Fingerprint",
+    "Limits",
+    "Part",
+    "PartUnreadable",
+    "UploadOutcome",
+    "Uploads",
+    "fingerprint",
+    "group",
+    "note_missing",
+    "refs_of",
+    "resolve_refs",
+    "upload_all",
+]
+
+# Answers that can be about one file of the request. Any other refusal would be repeated for each half.
+_ABOUT_CONTENT = frozenset({400, 413, 415, 422})
+
+
+class Uploads(Protocol):
+    """The one call that uploading needs; `ReporterApi` has it."""
+
+    def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
+        """Stores the files and returns their ids in the order given."""
+        ...
+
+
+@dataclass(frozen=True)
+class UploadOutcome:
+    """What became of the files of a batch.
+
+    Attributes:
+        ids: the back end's id by reference, of all files that it has.
+        problems: why a file could not be uploaded, by reference.
+    """
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def upload_all(
+    api: Uploads,
+    project: str,
+    sources: Sequence[Attachment],
+    *,
+    workers: int,
+    known: MutableMapping[tuple[str, Fingerprint], str],
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> UploadOutcome:
+    """Uploads what is not known yet, and says which id each reference has.
+
+    A file that is missing, unreadable, too large or refused is a problem of its own references; all others
+    are uploaded all the same. Each request has an `Idempotency-Key` that all its attempts share, so that an
+    upload whose answer was lost is not stored twice by a server that keeps the key; on another server the
+    first copy stays behind unused, since ids come from one answer only.
+
+    Args:
+        api: the back end.
+        project: the project's code.
+        sources: the files, each under its reference; equal files may occur any number of times.
+        workers: requests at a time, 1 or more.
+        known: ids of earlier uploads by (project, fingerprint). Each id is entered as soon as the back end
+            has acknowledged its file, from the uploading thread and under a lock of this call, so that
+            nothing is lost if a later request fails. If calls overlap in time, each may upload an equal file.
+
+    Raises:
+        Unreachable, Refused: a request failed for a reason that is not about its files. What was uploaded
+            until then is in `known`; the same call again sends the rest.
+    """
+    upload = _Upload(api, project, known)
+    problems: dict[str, str] = {}
+    prints: dict[str, Fingerprint] = {}
+    wanted: dict[Fingerprint, Part] = {}
+    for source in sources:
+        try:
+            _check_size(source.size(), limits)
+            print_ = fingerprint(source)
+            _check_size(print_.size, limits)
+        except (OSError, _TooLarge) as error:
+            problems[source.ref] = reason_of(error)
+            continue
+        prints[source.ref] = print_
+        if (project, print_) not in known:
+            wanted.setdefault(print_, part_of(source, print_))
+
+    upload.run(list(wanted.values()), workers, limits)
+
+    ids = {}
+    for ref, print_ in prints.items():
+        id_ = known.get((project, print_))
+        if id_ is not None:
+            ids[ref] = id_
+        else:
+            problems[ref] = upload.problems[print_]
+    return UploadOutcome(ids, problems)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.file_bytes:
+        raise _TooLarge(
+            f"{size / MIB:.1f} MiB, more than the {limits.file_bytes / MIB:g} MiB that one file may have"
+        )
+
+
+class _Upload:
+    """One call of upload_all: its requests, and what its threads share."""
+
+    def __init__(
+        self, api: Uploads, project: str, known: MutableMapping[tuple[str, Fingerprint], str]
+    ) -> None:
+        self.problems: dict[Fingerprint, str] = {}
+        self._api = api
+        self._project = project
+        self._known = known
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def run(self, parts: Sequence[Part], workers: int, limits: Limits) -> None:
+        groups = group(parts, limits)
+        if workers <= 1 or len(groups) <= 1:
+            for parts_ in groups:
+                self._send(parts_)
+            return
+        pool = ThreadPoolExecutor(min(workers, len(groups)), thread_name_prefix="famacase-upload")
+        try:
+            futures = [pool.submit(self._send, parts_) for parts_ in groups]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException as error:
+            self._stopped.set()
+            # Requests in flight are waited for after a failure, since their ids count; not after Ctrl-C.
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
+
+    def _send(self, parts: Sequence[Part]) -> None:
+        """Sends one group, in smaller requests where some of it is refused or cannot be read."""
+        waiting = [list(parts)]
+        while waiting and not self._stopped.is_set():
+            request = waiting.pop()
+            try:
+                ids = self._api.upload(self._project, request, str(uuid.uuid4()))
+            except PartUnreadable as error:
+                self._give_up([error.part], error.reason)
+                rest = [part for part in request if part is not error.part]
+                if rest:
+                    waiting.append(rest)
+            except Rejected as error:
+                if len(request) > 1 and error.status in _ABOUT_CONTENT:
+                    half = len(request) // 2
+                    waiting += [request[half:], request[:half]]
+                else:
+                    self._give_up(request, f"refused by the server: {error.status} {error.detail}".rstrip())
+            else:
+                with self._lock:
+                    for part, id_ in zip(request, ids):
+                        self._known[self._project, _print_of(part)] = id_
+
+    def _give_up(self, parts: Sequence[Part], reason: str) -> None:
+        with self._lock:
+            for part in parts:
+                self.problems[_print_of(part)] = reason
+
+
+def _print_of(part: Part) -> Fingerprint:
+    assert part.sha256 is not None
+    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
