@@ -1,0 +1,250 @@
+"""The kinds of values that settings have: how each is read, checked, handed to upstream and described.
+
+A kind reads what any source may hold: the text of a variable or a flag, or the JSON value of a file. It
+accepts whatever upstream accepts with a meaning, and refuses what upstream would drop without a word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MODES = ("off", "report", "testops", "testops_multi")
+NEEDS_BACKEND = frozenset({"testops", "testops_multi"})
+"""The modes that talk to a back end, and so need an address, a token and a project."""
+
+STATUSES = ("passed", "failed", "skipped", "disabled", "blocked", "invalid")
+"""The statuses that upstream lets a status mapping name; any other makes it stop the session."""
+
+_TRUE = frozenset({"true", "1", "yes", "y", "on"})
+_FALSE = frozenset({"false", "0", "no", "n", "off"})
+
+
+class Unfit(ValueError):
+    """A value of the wrong kind; the text says more than what the kind must be."""
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the values of a setting are read and written.
+
+    Attributes:
+        must: completes "it must be ..." in messages and documentation.
+        parse: from text or JSON to the value; ValueError if it is of another kind, `Unfit` if
+            there is more to say than `must`.
+        schema: the JSON schema of the value in a file.
+        to_file: the form in which every supported upstream reads the value from its config file.
+        to_text: the form for a variable or a flag.
+        familiar: names that are known here; others are allowed, with a warning, since upstream allows them.
+    """
+
+    must: str
+    parse: Callable[[object], Any]
+    schema: Mapping[str, Any]
+    to_file: Callable[[Any], Any] = _same
+    to_text: Callable[[Any], str] = str
+    familiar: frozenset[str] = frozenset()
+
+
+def _text(value: object) -> str:
+    # A project or an environment that looks like a number is often written without quotes in JSON.
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError
+    return str(value).strip()
+
+
+def _boolean(value: object) -> bool:
+    word = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError
+
+
+def _boolean_to_text(value: bool) -> str:
+    # As text also in the file: c3.4.0 tests `if run.get("complete")`, so a JSON false never arrives there.
+    return "true" if value else "false"
+
+
+TEXT = Kind("text", _text, {"type": ["string", "number"]})
+BOOLEAN = Kind(
+    "one of true, false, 1, 0, yes, no, on, off",
+    _boolean,
+    {"type": ["boolean", "string", "integer"]},
+    _boolean_to_text,
+    _boolean_to_text,
+)
+
+
+def integer(minimum: int, maximum: int | None = None) -> Kind:
+    """Whole numbers from `minimum` to `maximum` (None: no upper limit)."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValueError
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError
+        number = int(value)
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError
+        return number
+
+    limits = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+    schema: dict[str, Any] = {"type": ["integer", "string"], "minimum": minimum}
+    if maximum is not None:
+        schema["maximum"] = maximum
+    return Kind(f"a whole number {limits}", parse, schema)
+
+
+def number(unit: str, maximum: float, *, zero: bool) -> Kind:
+    """Numbers up to `maximum`, in a unit that messages name; `zero` says whether 0 is among them."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValueError
+        read = float(value)
+        if not math.isfinite(read) or read > maximum or read < 0 or (read == 0 and not zero):
+            raise ValueError
+        return read
+
+    low = "from 0" if zero else "greater than 0,"
+    lower = {"minimum": 0} if zero else {"exclusiveMinimum": 0}
+    return Kind(
+        f"a number of {unit} {low} up to {maximum:g}",
+        parse,
+        {"type": ["number", "string"], **lower, "maximum": maximum},
+        # Upstream takes whole numbers only, and reads "0.5" as an error and 0.5 as 0.
+        lambda value: math.ceil(value),
+        lambda value: str(math.ceil(value)),
+    )
+
+
+def choice(*names: str) -> Kind:
+    """One of a few names, in upper or lower case."""
+    spelling = {name.lower(): name for name in names}
+
+    def parse(value: object) -> str:
+        found = spelling.get(value.strip().lower()) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError
+        return found
+
+    return Kind(f"one of {', '.join(names)}", parse, {"enum": list(names)})
+
+
+def listing(familiar: Collection[str] = (), *, objects: bool = False) -> Kind:
+    """Lists of names: comma-separated text, or a JSON list.
+
+    Args:
+        familiar: names known here.
+        objects: whether a JSON list may hold objects with a "name" (upstream's profilers).
+    """
+
+    def parse(value: object) -> list[Any]:
+        if isinstance(value, str):
+            return [item.strip() for item in value.split(",") if item.strip()]
+        if not isinstance(value, list):
+            raise ValueError
+        return [_listed(item, objects) for item in value]
+
+    item: dict[str, Any] = {"type": ["string", "number", "object"] if objects else ["string", "number"]}
+    return Kind(
+        "a list of names (comma-separated in a variable or flag)",
+        parse,
+        {"type": ["array", "string"], "items": item},
+        list,
+        lambda items: ",".join(str(entry) for entry in names_in(items)),
+        frozenset(familiar),
+    )
+
+
+def names_in(items: Sequence[Any]) -> list[str]:
+    """The names in a parsed list, of which upstream allows some to be objects with a name."""
+    return [str(item["name"]) if isinstance(item, dict) else str(item) for item in items]
+
+
+def _listed(item: object, objects: bool) -> Any:
+    if objects and isinstance(item, dict):
+        if not isinstance(item.get("name"), str):
+            raise ValueError
+        return item
+    return _text(item)
+
+
+def _assignments(value: str) -> list[tuple[str, str]]:
+    """The pairs in "a=b,c=d"."""
+    found = []
+    for part in value.split(","):
+        if not part.strip():
+            continue
+        name, sign, assigned = part.partition("=")
+        if not sign or not name.strip() or not assigned.strip():
+            raise ValueError
+        found.append((name.strip(), assigned.strip()))
+    return found
+
+
+def _mapping(value: object) -> dict[str, str]:
+    if isinstance(value, str):
+        pairs = _assignments(value)
+    elif isinstance(value, dict):
+        pairs = [(str(name), _text(assigned)) for name, assigned in value.items()]
+    else:
+        raise ValueError
+    strange = sorted({name for pair in pairs for name in pair} - set(STATUSES))
+    if strange:
+        raise Unfit(f"{', '.join(strange)} is not among {', '.join(STATUSES)}")
+    return dict(pairs)
+
+
+STATUS_MAPPING = Kind(
+    'pairs of statuses ("invalid=failed,skipped=passed" in a variable or flag, an object in a file)',
+    _mapping,
+    {
+        "type": ["object", "string"],
+        "propertyNames": {"enum": list(STATUSES)},
+        "additionalProperties": {"enum": list(STATUSES)},
+    },
+    to_text=lambda mapping: ",".join(f"{name}={assigned}" for name, assigned in mapping.items()),
+)
+
+
+def _configurations(value: object) -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        return _assignments(value)
+    if not isinstance(value, list):
+        raise ValueError
+    found = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise ValueError
+        # Upstream passes over an entry with an empty name or value.
+        if item.get("name") and item.get("value"):
+            found.append((_text(item["name"]), _text(item["value"])))
+    return found
+
+
+CONFIGURATIONS = Kind(
+    'groups with their values ("browser=chrome,os=linux" in a variable or flag, '
+    'a list of {"name": ..., "value": ...} in a file)',
+    _configurations,
+    {
+        "type": ["array", "string"],
+        "items": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "value": {"type": ["string", "number"]}},
+        },
+    },
+    lambda pairs: [{"name": name, "value": value} for name, value in pairs],
+    lambda pairs: ",".join(f"{name}={value}" for name, value in pairs),
+)
+
+MODE = choice(*MODES)
+LINK_TYPE = choice("jiraCloud", "jiraServer")

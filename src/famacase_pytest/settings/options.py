@@ -1,0 +1,130 @@
+"""The command line: a `--famacase-*` twin of every flag of upstream, and the flags of our own settings.
+
+The twins are derived by running upstream's own registration into a recorder, so their list cannot drift.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .table import OWN, Row
+
+
+class OptionTarget(Protocol):
+    """What options are added to: pytest's `OptionGroup`."""
+
+    def addoption(self, *names: str, **attributes: Any) -> None:
+        """Add one option."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as it was registered.
+
+    Attributes:
+        flag: the long name.
+        dest: its attribute in the namespace.
+        attributes: the other arguments of the registration.
+    """
+
+    flag: str
+    dest: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class _Recorder:
+    """Stands in for pytest's parser and for its option group at once."""
+
+    def __init__(self) -> None:
+        self.options: list[Option] = []
+
+    def getgroup(self, name: str, description: str = "", after: Any = None) -> _Recorder:
+        return self
+
+    def addini(self, *names: Any, **attributes: Any) -> None:
+        """Ini settings have no twin."""
+
+    def addoption(self, *names: str, **attributes: Any) -> None:
+        flags = [name for name in names if name.startswith("--")]
+        if not flags:
+            return
+        derived = flags[0][2:].replace("-", "_")
+        # argparse takes a dest by keyword only, upstream's wrapper also by position.
+        positional = [name for name in names if not name.startswith("-")]
+        dest = str(attributes.pop("dest", None) or (positional[0] if positional else derived))
+        self.options.append(Option(flags[0], dest, attributes))
+
+    _addoption = addoption
+
+
+def record(register: Callable[[Any, Any], object]) -> tuple[Option, ...]:
+    """Run a registration function and give what it registered.
+
+    Args:
+        register: upstream's `QasePytestOptions.addoptions`, which takes a parser and an option group.
+    """
+    recorder = _Recorder()
+    register(recorder, recorder)
+    return tuple(recorder.options)
+
+
+def twins(options: Iterable[Option]) -> tuple[Option, ...]:
+    """The `--famacase-*` twin of each `--qase-*` option; others have none."""
+    return tuple(
+        Option(
+            option.flag.replace("--qase-", "--famacase-", 1),
+            option.dest.replace("qase_", "famacase_", 1),
+            {"help": f"the same as {option.flag}"},
+        )
+        for option in options
+        if option.flag.startswith("--qase-") and option.dest.startswith("qase_")
+    )
+
+
+def own_options() -> tuple[Option, ...]:
+    """The flags of our own settings."""
+    return tuple(
+        Option(f"--famacase-{row.flag}", f"famacase_{row.destination}", {"help": _help(row)})
+        for row in OWN
+        if row.flag
+    )
+
+
+def add_options(group: OptionTarget, recorded: Iterable[Option]) -> None:
+    """Register our own flags and the twins; a name that is taken already is passed over, as upstream does.
+
+    All take a text and default to None: they are checked where the source of a value can be named.
+
+    Args:
+        group: pytest's option group "famacase".
+        recorded: what `record` gave for upstream.
+    """
+    # Our own first: if upstream should add an option of such a name, its twin is the one that gives way.
+    for option in (*own_options(), *twins(recorded)):
+        if option.flag in _taken(group):
+            continue
+        try:
+            group.addoption(option.flag, dest=option.dest, default=None, action="store", **option.attributes)
+        except (ValueError, argparse.ArgumentError):
+            continue
+
+
+def _help(row: Row) -> str:
+    text = row.purpose + (f" (default: {row.default.strip('`')})" if row.default else "")
+    if row.secret:
+        text += "; prefer the variable or a file, since other users of the machine can see a command line"
+    return text.replace("%", "%%")
+
+
+def _taken(group: OptionTarget) -> set[str]:
+    """All option names registered so far, as far as this pytest lets one see them.
+
+    Before pytest 9 a name that is taken in another group is found only when the command line is parsed, and
+    stops pytest then.
+    """
+    parser = getattr(group, "parser", None)
+    groups = [*getattr(parser, "_groups", ()), getattr(parser, "_anonymous", None), group]
+    return {name for found in groups for option in getattr(found, "options", ()) for name in option.names()}

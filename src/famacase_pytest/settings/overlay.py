@@ -1,0 +1,129 @@
+"""What upstream is given to read: an environment, one file, and the values of its flags.
+
+Each setting stands in exactly one of the three, so no precedence of upstream's can contradict ours:
+
+- the winner of the command line in the flags,
+- every other winner in the file, in the form that all supported releases read, wherever it came from.
+  Upstream applies variables one by one, and one that it cannot read (in c3.4.0-4.1.4 that is any batch size)
+  makes it drop the rest; its reading of the file has no such case once the values have been checked,
+- the one setting that has no key in files, and variables that this release does not know, in the environment.
+
+In none of them is there a real token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .names import is_own
+from .sources import COMMAND_LINE, Inputs, Value, given
+from .table import UPSTREAM, by_destination
+from .tokens import TOKEN_PLACEHOLDER, Tokens
+
+NO_HOST = "famacase.invalid"
+"""The host for upstream in a mode without a back end: no network resolves it, where its default is Qase."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What upstream reads in place of the real sources.
+
+    Attributes:
+        environ: for `os.environ`: the process environment, without `FAMACASE_*` and without tokens.
+        file: for the content of `qase.config.json`.
+        options: values for the `qase_*` attributes of the namespace.
+    """
+
+    environ: dict[str, str] = field(repr=False)
+    file: dict[str, Any] = field(repr=False)
+    options: dict[str, Any] = field(repr=False)
+
+
+def build(inputs: Inputs, values: Mapping[str, Value[Any]], host: str, tokens: Tokens) -> Overlay:
+    """Put each checked value where upstream reads it.
+
+    Args:
+        inputs: what the session is told.
+        values: the winning values by row name, parsed.
+        host: for `testops.api.host`, without scheme.
+        tokens: those that must not appear.
+    """
+    environ = _environ(inputs, tokens)
+    document = inputs.merged()
+    options = _options(inputs)
+    for row in UPSTREAM:
+        if row.path:
+            _remove(document, row.path)
+        found = values.get(row.name)
+        if found is None:
+            continue
+        if found.source.kind == COMMAND_LINE:
+            plain = isinstance(found.value, (bool, int))
+            options[f"qase_{row.destination}"] = found.value if plain else row.kind.to_text(found.value)
+        elif row.path:
+            _put(document, row.path, row.kind.to_file(found.value))
+        else:
+            environ[f"QASE_{row.name}"] = row.kind.to_text(found.value)
+    document = _without_tokens(document, tokens)
+    for name, value in (("host", host), ("token", TOKEN_PLACEHOLDER)):
+        environ[f"QASE_TESTOPS_API_{name.upper()}"] = value
+        options[f"qase_testops_api_{name}"] = value
+        _put(document, f"testops.api.{name}", value)
+    return Overlay(environ, document, options)
+
+
+def _environ(inputs: Inputs, tokens: Tokens) -> dict[str, str]:
+    """The environment with the variables that the table does not know; the others come by the file."""
+    known = {f"QASE_{row.name}" for row in UPSTREAM if row.in_environment}
+    result = {}
+    for name, value in inputs.environ.items():
+        if name.startswith("FAMACASE_") or name in known or (name.startswith("QASE_") and not given(value)):
+            continue
+        result[name] = value
+    for name, value in inputs.environ.items():
+        twin = "QASE_" + name[len("FAMACASE_") :]
+        if name.startswith("FAMACASE_") and not is_own(name) and twin not in known and given(value):
+            result[twin] = value.strip()
+    return {name: value for name, value in result.items() if not tokens.exposed_by(value)}
+
+
+def _options(inputs: Inputs) -> dict[str, Any]:
+    """Flags that the table does not know, `--qase-*` over their twins."""
+    result = {}
+    for prefix in ("famacase_", "qase_"):
+        for dest, value in inputs.options.items():
+            if dest.startswith(prefix) and given(value) and by_destination(dest[len(prefix) :]) is None:
+                result[f"qase_{dest[len(prefix) :]}"] = value
+    return result
+
+
+def _remove(document: dict[str, Any], path: str) -> None:
+    *blocks, last = path.split(".")
+    node: Any = document
+    for key in blocks:
+        node = node.get(key) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.pop(last, None)
+
+
+def _put(document: dict[str, Any], path: str, value: Any) -> None:
+    *blocks, last = path.split(".")
+    node = document
+    for key in blocks:
+        inner = node.get(key)
+        if not isinstance(inner, dict):
+            # Absent, or empty of another kind: what is full of another kind has been refused before.
+            inner = node[key] = {}
+        node = inner
+    node[last] = value
+
+
+def _without_tokens(value: Any, tokens: Tokens) -> Any:
+    """A document in which texts that carry a token are replaced, under whatever key somebody put them."""
+    if isinstance(value, dict):
+        return {key: _without_tokens(item, tokens) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_tokens(item, tokens) for item in value]
+    return TOKEN_PLACEHOLDER if isinstance(value, str) and tokens.scrubbed(value) != value else value
