@@ -1,1 +1,66 @@
 """All that knows qase-pytest and qase-python-commons; no other room imports them."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType
+from typing import Any
+
+# Upstream's plugin: the module, whatever name it was registered under.
+PLUGIN_MODULE = "qase.pytest.conftest"
+
+# The modules that read the environment.
+_READERS = ("qase.commons.config", "qase.commons.logger")
+
+
+def is_loaded(pluginmanager: Any) -> bool:
+    """Whether upstream's plugin takes part in the session; ``-p no:qase_pytest`` leaves it out."""
+    return any(
+        getattr(plugin, "__name__", None) == PLUGIN_MODULE for plugin in pluginmanager.get_plugins()
+    )
+
+
+def option_registration() -> Any:
+    """Upstream's own function that registers its command-line options, ``(parser, group) -> None``."""
+    from qase.pytest.options import QasePytestOptions
+
+    return QasePytestOptions.addoptions
+
+
+def environment_names() -> frozenset[str]:
+    """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers' code."""
+    names: set[str] = set()
+    for module in _READERS:
+        if module in sys.modules:
+            for value in vars(sys.modules[module]).values():
+                _collect(value, module, names)
+    return frozenset(names)
+
+
+def _collect(value: Any, module: str, names: set[str]) -> None:
+    if getattr(value, "__module__", None) != module:
+        return
+    if isinstance(value, type):
+        for member in vars(value).values():
+            _collect(member, module, names)
+    code = getattr(getattr(value, "__func__", value), "__code__", None)
+    waiting = [code] if isinstance(code, CodeType) else []
+    while waiting:
+        for constant in waiting.pop().co_consts:
+            if isinstance(constant, CodeType):
+                waiting.append(constant)
+            elif isinstance(constant, str) and constant.startswith("QASE_"):
+                names.add(constant)
+
+
+def set_aside_plugin_instance(monkeypatch: Any) -> None:
+    """Let a session that begins inside another one make a plugin instance of its own.
+
+    Args:
+        monkeypatch: pytest's ``MonkeyPatch``; its undoing gives the outer session's instance back.
+    """
+    from .patches import TABLE, apply
+
+    for row in TABLE:
+        if row.name == "plugin instance":
+            apply(row, monkeypatch, None)

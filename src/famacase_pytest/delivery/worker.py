@@ -1,0 +1,51 @@
+"""The channel of an xdist worker: only the controller of a session asks the back end for anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from ..errors import Refused
+from .channel import Channel, Parcel
+
+
+class WorkerChannel:
+    """Answers upstream's look-ups from what the controller handed over. Its methods are those of ``Channel``.
+
+    Args:
+        inner: takes the results.
+        briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds the
+            cases of its plan by project.
+    """
+
+    def __init__(self, inner: Channel, briefing: Mapping[str, Any]) -> None:
+        self._inner = inner
+        self._briefing = briefing
+
+    def open_project(self, code: str) -> None:
+        if self._briefing.get("failed", True):
+            raise Refused(f"The controller of this session could not report to project {code}.")
+
+    def environment_id(self, code: str, slug: str) -> Optional[int]:
+        return None
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        return list(self._briefing.get("plan_cases", {}).get(code, ()))
+
+    def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        raise Refused(f"A worker creates no run in project {code}; its controller does.")
+
+    def check_run(self, code: str, run_id: int) -> bool:
+        return True
+
+    def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
+        self._inner.put(code, run_id, parcels)
+
+    def complete_run(self, code: str, run_id: int) -> bool:
+        return False
+
+    def publish_run(self, code: str, run_id: int) -> Optional[str]:
+        return None
+
+    def close(self) -> None:
+        self._inner.close()

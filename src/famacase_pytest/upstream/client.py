@@ -1,0 +1,174 @@
+"""The client that upstream's reporters talk to, with Famacase behind it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable, ClassVar, Optional, Protocol
+
+from qase.commons import ReporterException
+from qase.commons.client.base_api_client import BaseApiClient
+
+from ..delivery.channel import Channel
+from ..errors import ApiError
+from .payload import PayloadOptions, wire_result
+
+
+class ReportingSession(Protocol):
+    """What the client needs of the session that it belongs to."""
+
+    def channel(self) -> Channel:
+        """The way to the back end, opened when it is first needed."""
+
+    def run_url(self, run_id: Any) -> str:
+        """The page of a run."""
+
+    def could_not_start(self, error: ApiError) -> None:
+        """Told when the back end cannot be opened; upstream falls back."""
+
+    def could_not_send(self, error: ApiError, results: int) -> None:
+        """Told when a batch could not be handed over."""
+
+    def could_not_complete(self, error: ApiError) -> None:
+        """Told when a run could not be completed or published."""
+
+
+class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no types
+    """Takes the place of upstream's ``ApiV2Client``.
+
+    Its methods have upstream's names and parameters; what they do is hand values to the session's channel. Errors
+    leave as ``ReporterException``, so that upstream's own retry does not multiply the attempts already made.
+
+    Args:
+        config: upstream's ``QaseConfig``.
+        logger: upstream's ``Logger``.
+        host_data, framework, reporter_name: what newer releases pass for their request headers; not used.
+    """
+
+    session: ClassVar[ReportingSession]
+
+    def __init__(
+        self,
+        config: Any,
+        logger: Any,
+        host_data: Any = None,
+        framework: Optional[str] = None,
+        reporter_name: Optional[str] = None,
+    ) -> None:
+        self.config = config
+        self.logger = logger
+        self._options = PayloadOptions.from_config(config)
+        self._created: set[tuple[str, int]] = set()
+
+    def get_project(self, project_code: str) -> None:
+        """Make sure that the project can be reported to; upstream falls back if that raises."""
+        with self._reporting_failure(self.session.could_not_start):
+            self.session.channel().open_project(project_code)
+
+    def get_environment(self, environment: str, project_code: str) -> Optional[int]:
+        """The id of an environment, given its slug; None, and a line in the log, if there is none."""
+        with self._reporting_failure(self.session.could_not_start):
+            found = self.session.channel().environment_id(project_code, environment)
+        if found is None:
+            self.logger.log(
+                f"Project {project_code} has no environment with the slug {environment!r}: "
+                "the run is created without one.",
+                "warning",
+            )
+        return found
+
+    def create_test_run(
+        self,
+        project_code: str,
+        title: str,
+        description: str,
+        plan_id: Any = None,
+        environment_id: Any = None,
+    ) -> int:
+        """Create a run and return its id."""
+        body = self._run_body(project_code, title, description, plan_id, environment_id)
+        with self._reporting_failure(self.session.could_not_start):
+            run_id = self.session.channel().create_run(project_code, body)
+        self._created.add((project_code, run_id))
+        return run_id
+
+    def check_test_run(self, project_code: str, run_id: Any) -> bool:
+        """Whether the run is there; upstream asks even for the run that it has just created."""
+        if (project_code, int(run_id)) in self._created:
+            return True
+        with self._reporting_failure(self.session.could_not_start):
+            return self.session.channel().check_run(project_code, int(run_id))
+
+    def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
+        """Hand a batch of upstream's results to the channel."""
+        parcels = [wire_result(result, self._options) for result in results]
+        with self._reporting_failure(lambda error: self.session.could_not_send(error, len(parcels))):
+            self.session.channel().put(project_code, int(run_id), parcels)
+
+    def complete_run(self, project_code: str, run_id: Any) -> None:
+        """Complete the run and log where it can be seen."""
+        with self._reporting_failure(self.session.could_not_complete):
+            completed = self.session.channel().complete_run(project_code, int(run_id))
+        if completed:
+            self.logger.log(f"Famacase run link: {self.session.run_url(run_id)}", "info")
+
+    def enable_public_report(self, project_code: str, run_id: Any) -> Optional[str]:
+        """The public link of the run, which upstream logs."""
+        with self._reporting_failure(self.session.could_not_complete):
+            return self.session.channel().publish_run(project_code, int(run_id))
+
+    @contextlib.contextmanager
+    def _reporting_failure(self, tell: Callable[[ApiError], None]) -> Iterator[None]:
+        """Tell the session of an error in full, and upstream in its own kind of exception."""
+        try:
+            yield
+        except ApiError as error:
+            tell(error)
+            raise ReporterException("Famacase could not be reached or refused; see the famacase line.") from error
+
+    def _upload_attachment(self, project_code: str, attachment: Any) -> list[Any]:
+        """Upstream's reporters never call this; files travel with the results that refer to them."""
+        raise NotImplementedError("Attachments are delivered together with their results.")
+
+    def _run_body(
+        self, project_code: str, title: str, description: str, plan_id: Any, environment_id: Any
+    ) -> dict[str, Any]:
+        """The contract's ``RunCreate``.
+
+        Tags, configurations and the external link are not passed by upstream: its client reads them from the
+        configuration, as is done here. A project of several has its own where the configuration gives them.
+        """
+        testops = self.config.testops
+        run = _project_run(self.config, project_code)
+        body: dict[str, Any] = {"title": title, "description": description, "is_autotest": True}
+        if plan_id:
+            body["plan_id"] = int(plan_id)
+        if environment_id:
+            body["environment_id"] = int(environment_id)
+        tags = getattr(run, "tags", None) or getattr(testops.run, "tags", None)
+        if tags:
+            body["tags"] = [str(tag) for tag in tags]
+        values = getattr(getattr(testops, "configurations", None), "values", None)
+        if values:
+            body["configurations"] = [
+                {"name": str(value.name), "value": str(value.value)} for value in values
+            ]
+        link = getattr(run, "external_link", None) or getattr(testops.run, "external_link", None)
+        if link is not None and link.link:
+            kind = getattr(link.type, "value", link.type)
+            body["external_link"] = {"link": str(link.link), **({"type": kind} if kind else {})}
+        return body
+
+
+def bound_to(session: ReportingSession) -> type[FamacaseClient]:
+    """A client of the given session; upstream makes the instances."""
+    return type("FamacaseClient", (FamacaseClient,), {"session": session})
+
+
+def _project_run(config: Any, project_code: str) -> Any:
+    """The run's settings of one of several projects; None with a single project."""
+    for project in getattr(getattr(config, "testops_multi", None), "projects", None) or ():
+        if project.code == project_code:
+            return project.run
+    return None
+

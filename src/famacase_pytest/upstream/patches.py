@@ -1,0 +1,265 @@
+"""The patches as data: one row a patch, checked as a whole, installed and undone as one.
+
+Upstream offers no way to hand it another transport, so a short list of its names is rebound while a session runs.
+Each row says which name, in which releases of qase-python-commons it stands there, what it must look like for the
+replacement to fit, and whether the session can go on without it. Rows are checked against the upstream that is
+really installed before the first one is applied: half a swap would send results, and a token, to the wrong place.
+
+Adding support for a release of upstream means adding a row, or bounding one with ``before``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Callable, Optional
+
+import pytest
+from qase.commons.client.base_api_client import BaseApiClient
+
+from ..errors import UpstreamMismatch
+from . import guards, speedups
+from .client import FamacaseClient
+from .config_reader import ConfigReader, OsView
+from .plan_loader import FamacasePlanLoader
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """What the replacements are made from: the parts of one pytest session that upstream's code must reach.
+
+    Args:
+        client: class that takes the place of upstream's API client.
+        plan_loader: class that takes the place of upstream's plan loader.
+        reader: stands around upstream's reading of its configuration.
+        run_url: the page of a run, given its id.
+        run_file: file by which the controller of this session passes its run to its xdist workers.
+    """
+
+    client: type[FamacaseClient]
+    plan_loader: type[FamacasePlanLoader]
+    reader: ConfigReader
+    run_url: Callable[[Any], str]
+    run_file: Any
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One name of upstream's that is rebound.
+
+    Args:
+        name: what the row is for, as error messages call it.
+        module: the module that holds the name.
+        attribute: the name; ``Class.attribute`` for a member of a class.
+        replacement: makes the new value from the session's bindings and the old value.
+        parameters: the parameters that the old value must have, ``self`` included; None if it is no callable or
+            if its form does not matter.
+        since, before: the releases of qase-python-commons that have the name; ``before`` is excluded.
+        required: whether reporting is refused when the row does not fit; otherwise the row is left out.
+        scope: ``session``, or ``configuration`` for the length of upstream's ``setup_config_manager`` alone.
+        optional_group: ``speedups`` rows are left out when the user switches them off.
+    """
+
+    name: str
+    module: str
+    attribute: str
+    replacement: Callable[[Bindings, Any], Any]
+    parameters: Optional[tuple[str, ...]] = None
+    since: Version = (0,)
+    before: Version = (10**6,)
+    required: bool = True
+    scope: str = "session"
+    optional_group: Optional[str] = None
+
+    @property
+    def path(self) -> str:
+        """The dotted name, for messages."""
+        return f"{self.module}.{self.attribute}"
+
+
+_CLIENT = ("self", "config", "logger")
+_HOST = ("host_data", "framework", "reporter_name")
+
+TABLE: tuple[Patch, ...] = (
+    # The transport. Without any of these a result could reach Qase, or nobody.
+    Patch("API client", "qase.commons.reporters.testops", "ApiV2Client",
+          lambda b, _: b.client, _CLIENT, before=(4, 1, 7)),
+    Patch("API client", "qase.commons.client.api_v2_client", "ApiV2Client",
+          lambda b, _: b.client, (*_CLIENT, *_HOST), since=(4, 1, 7)),
+    Patch("plan loader", "qase.commons", "TestOpsPlanLoader",
+          lambda b, _: b.plan_loader, ("self", "api_token", "host")),
+    Patch("configuration", "qase.pytest.conftest", "setup_config_manager",
+          lambda b, old: b.reader.around(old), ("config",)),
+    Patch("link to a test", "qase.commons.reporters.testops", "QaseTestOps._QaseTestOps__prepare_link",
+          lambda b, _: lambda reporter, ids, title: b.run_url(reporter.run_id), ("self", "ids", "title")),
+    Patch("link to a test of several projects", "qase.commons.reporters.testops_multi",
+          "QaseTestOpsMulti._QaseTestOpsMulti__prepare_link",
+          lambda b, _: lambda reporter, code, ids, title: b.run_url(reporter.project_runs.get(code)),
+          ("self", "project_code", "ids", "title"), since=(5, 0, 0)),
+    # What upstream's reader of the configuration sees of the process.
+    Patch("environment of the configuration", "qase.commons.config", "os",
+          lambda b, old: OsView(old, b.reader), scope="configuration"),
+    Patch("files of the configuration", "qase.commons.config", "open",
+          lambda b, _: b.reader.open, scope="configuration"),
+    Patch("environment of the log", "qase.commons.logger", "os",
+          lambda b, old: OsView(old, b.reader), scope="configuration"),
+    # Upstream's defects that would mix sessions.
+    Patch("plugin instance", "qase.pytest.plugin", "QasePytestPluginSingleton._instance", lambda b, _: None),
+    Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
+    Patch("lock file", "qase.pytest.plugin", "FileLock", lambda b, _: guards.NoLock),
+    Patch("controller check", "qase.pytest.plugin", "is_xdist_controller", lambda b, _: guards.is_controller),
+    # Same meaning, less time.
+    Patch("host data", "qase.commons.reporters.core", "get_host_info",
+          lambda b, _: speedups.host_info, ("framework", "reporter_name"),
+          required=False, optional_group="speedups"),
+    Patch("host data of the local report", "qase.commons.reporters.report", "get_host_info",
+          lambda b, _: speedups.host_info, ("framework", "reporter_name"), since=(5, 0, 0),
+          required=False, optional_group="speedups"),
+    Patch("clock", "qase.commons.utils", "QaseUtils.get_real_time",
+          lambda b, old: speedups.real_time(old), (), since=(4, 1, 2),
+          required=False, optional_group="speedups"),
+)  # fmt: skip
+
+
+def upstream_version(distribution: str = "qase-python-commons") -> str:
+    """The installed release of an upstream distribution, such as ``5.1.6``."""
+    return version(distribution)
+
+
+class Installation:
+    """The rows of one session: checked, installed, undone.
+
+    Args:
+        bindings: what the replacements are made from.
+        speedups: whether the rows that only save time are wanted.
+        table: the rows; tests pass doctored ones.
+    """
+
+    def __init__(self, bindings: Bindings, *, speedups: bool = True, table: tuple[Patch, ...] = TABLE) -> None:
+        self._bindings = bindings
+        self._monkeypatch = pytest.MonkeyPatch()
+        installed = version_tuple(upstream_version())
+        self.rows = tuple(
+            row
+            for row in table
+            if row.since <= installed < row.before and (speedups or row.optional_group != "speedups")
+        )
+
+    def check(self) -> None:
+        """Compare every row with the upstream that is installed.
+
+        Raises:
+            UpstreamMismatch: a required row does not fit; nothing has been rebound.
+        """
+        problems = []
+        usable = []
+        for row in self.rows:
+            problem = mismatch(row, self._bindings)
+            if problem is None:
+                usable.append(row)
+            elif row.required:
+                problems.append(f"{row.name} ({row.path}): {problem}")
+        self.rows = tuple(usable)
+        if problems:
+            raise UpstreamMismatch(
+                f"qase-pytest {upstream_version('qase-pytest')} with qase-python-commons {upstream_version()} "
+                f"is not as this release of famacase-pytest knows it: {'; '.join(problems)}. "
+                "No result of this session is reported, neither to Famacase nor to Qase; the tests run all the "
+                "same. Install a newer famacase-pytest, or an older qase-pytest."
+            )
+
+    def install(self) -> None:
+        """Rebind the rows of the session; those of the configuration wait for upstream's reading of it."""
+        self._bindings.reader.during = self._configuration
+        try:
+            self._apply(self._monkeypatch, "session")
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        """Put every name back. Harmless when repeated."""
+        self._monkeypatch.undo()
+
+    @contextlib.contextmanager
+    def _configuration(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            self._apply(monkeypatch, "configuration")
+            yield
+
+    def _apply(self, monkeypatch: pytest.MonkeyPatch, scope: str) -> None:
+        for row in self.rows:
+            if row.scope == scope:
+                apply(row, monkeypatch, self._bindings)
+
+
+def apply(row: Patch, monkeypatch: pytest.MonkeyPatch, bindings: Any) -> None:
+    """Rebind one name, to be put back when ``monkeypatch`` is undone."""
+    owner, attribute = _owner(row)
+    old = inspect.getattr_static(owner, attribute, None)
+    monkeypatch.setattr(owner, attribute, row.replacement(bindings, old), raising=False)
+
+
+def mismatch(row: Patch, bindings: Bindings) -> Optional[str]:
+    """Why a row does not fit the installed upstream, or None if it does."""
+    try:
+        owner, attribute = _owner(row)
+    except (ImportError, AttributeError) as error:
+        return f"it is not there ({error})"
+    try:
+        old = inspect.getattr_static(owner, attribute)
+    except AttributeError:
+        if attribute == "open" and row.scope == "configuration":
+            return None  # a builtin that the module reaches through its globals
+        return "it is not there"
+    if row.parameters is not None:
+        found = _parameters(old)
+        if found != row.parameters:
+            return f"its parameters are ({', '.join(found)}), not ({', '.join(row.parameters)})"
+    if row.replacement(bindings, old) is bindings.client:
+        return _missing_methods(bindings.client)
+    return None
+
+
+def version_tuple(text: str) -> Version:
+    """``"5.1.6"`` as ``(5, 1, 6)``; a part that is no number ends it."""
+    numbers = []
+    for part in text.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def _owner(row: Patch) -> tuple[Any, str]:
+    *classes, attribute = row.attribute.split(".")
+    owner: Any = importlib.import_module(row.module)
+    for name in classes:
+        owner = getattr(owner, name)
+    return owner, attribute
+
+
+def _parameters(value: Any) -> tuple[str, ...]:
+    if isinstance(value, staticmethod):
+        value = value.__func__
+    function = value.__init__ if inspect.isclass(value) else value
+    return tuple(inspect.signature(function).parameters)
+
+
+def _missing_methods(client: type[FamacaseClient]) -> Optional[str]:
+    """Upstream's base class may have grown a method, or a parameter, that our client does not have."""
+    if client.__abstractmethods__:
+        return f"our client lacks {', '.join(sorted(client.__abstractmethods__))}"
+    for name in sorted(BaseApiClient.__abstractmethods__):
+        theirs = _parameters(inspect.getattr_static(BaseApiClient, name))
+        ours = _parameters(inspect.getattr_static(client, name))
+        if theirs != ours:
+            return f"{name} takes ({', '.join(theirs)}), our client's ({', '.join(ours)})"
+    return None
+
