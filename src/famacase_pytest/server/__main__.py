@@ -1,0 +1,20 @@
+"""``python -m famacase_pytest.server``: the same as ``famacase serve``."""
+
+import argparse
+import sys
+
+from famacase_pytest.server.command import add_arguments, run
+
+
+def main() -> int:
+    """Parses the command line and serves."""
+    parser = argparse.ArgumentParser(
+        prog="python -m famacase_pytest.server",
+        description="The local back end: for trying, for tests and for offline work.",
+    )
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
