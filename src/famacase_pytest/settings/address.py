@@ -87,13 +87,15 @@ def _split(rest: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
+    if "[" not in parts.netloc and parts.netloc.count(":") > 1:
+        raise ValueError("it must be a host or a URL; an IPv6 address stands in brackets")
     host = (parts.hostname or "").rstrip(".")
     if not host:
         raise ValueError("it must name a host")
     if ":" in host:
         return _ipv6(host)
-    if "[" in parts.netloc or parts.netloc.count(":") > 1:
-        raise ValueError("it must be a host or a URL; an IPv6 address stands in brackets")
+    if "[" in parts.netloc:
+        raise ValueError("it must have a valid IPv6 address in its brackets")
     name = _ascii(host)
     if len(name) > 253 or not all(_LABEL.fullmatch(label) and len(label) < 64 for label in name.split(".")):
         raise ValueError("it must name a host by letters, digits, hyphens and dots")
@@ -104,7 +106,8 @@ def _ipv6(host: str) -> str:
     import ipaddress
 
     try:
-        return ipaddress.IPv6Address(host).compressed
+        # A zone ("%eth0") means something on one machine only, and proxies and certificates do not know it.
+        return ipaddress.IPv6Address(host.replace("%", "zone")).compressed
     except ValueError:
         raise ValueError("it must have a valid IPv6 address in its brackets") from None
 

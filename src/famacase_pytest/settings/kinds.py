@@ -136,7 +136,8 @@ def choice(*names: str) -> Kind:
             raise ValueError
         return found
 
-    return Kind(f"one of {', '.join(names)}", parse, {"enum": list(names)})
+    must = names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+    return Kind(must, parse, {"enum": list(names)})
 
 
 def listing(familiar: Collection[str] = (), *, objects: bool = False) -> Kind:

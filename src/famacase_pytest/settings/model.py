@@ -127,13 +127,21 @@ def resolve(
     on = _enabled(inputs)
     if on is None:
         # The file is read only now: what is switched off outside it may have any content.
-        inputs = Inputs(environ, options, read_file(directory, FAMACASE_FILE), {}, directory)
+        inputs = Inputs(environ, options, _famacase_file(directory), {}, directory)
         on = _enabled(inputs)
     if on is not None and not on.value:
         return Resolution(False, f"{on.source} switches off")
 
     decision = switch.decide(Inputs(environ, options, inputs.famacase_file, {}, directory), on)
     return _inactive(inputs, on) if not decision.active else _active(inputs, on, known_upstream, modes)
+
+
+def _famacase_file(directory: Path) -> dict[str, Any]:
+    try:
+        return read_file(directory, FAMACASE_FILE)
+    except SettingsError:
+        # What is wrong with the other file is said in the same go.
+        return read_files(directory)[0]
 
 
 def _enabled(inputs: Inputs) -> Value[bool] | None:

@@ -140,8 +140,15 @@ UPSTREAM: tuple[Row, ...] = (
     _row("EXCLUDE_PARAMS", "excludeParams", listing(), "Parameters that are left out of results"),
     _row("STATUS_MAPPING", "statusMapping", STATUS_MAPPING, "Statuses to replace by others"),
     _row("EXECUTION_PLAN_PATH", "executionPlan.path", TEXT, "Path of the execution plan file"),
-    _row("TESTOPS_API_HOST", "testops.api.host", TEXT, "The address of the back end, under upstream's name"),
-    _row("TESTOPS_API_TOKEN", "testops.api.token", TEXT, "The token, under upstream's name"),
+    _row(
+        "TESTOPS_API_HOST",
+        "testops.api.host",
+        TEXT,
+        "The address of the back end, under the name that qase-pytest gives it",
+    ),
+    _row(
+        "TESTOPS_API_TOKEN", "testops.api.token", TEXT, "The token, under the name that qase-pytest gives it"
+    ),
     _row(
         "TESTOPS_API_TIMEOUT",
         "testops.api.timeout",
@@ -150,13 +157,17 @@ UPSTREAM: tuple[Row, ...] = (
         flag="",
     ),
     _row(
-        "TESTOPS_API_RETRIES", "testops.api.retries", integer(0), "Upstream's own retries of a batch", flag=""
+        "TESTOPS_API_RETRIES",
+        "testops.api.retries",
+        integer(0),
+        "Retries of a batch by qase-pytest itself",
+        flag="",
     ),
     _row(
         "TESTOPS_API_RETRY_BACKOFF",
         "testops.api.retryBackoff",
         number("seconds", 3600, zero=True),
-        "Upstream's own wait between retries, in seconds",
+        "The wait between those retries, in seconds",
         flag="",
     ),
     _row("TESTOPS_PROJECT", "testops.project", TEXT, "Code of the project"),

@@ -1,0 +1,150 @@
+"""The settings as documentation: `docs/settings.md` and the JSON schema of the file, from the table.
+
+`python -m famacase_pytest.settings.reference docs` writes both; a test holds them to the table.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .table import FAMACASE_FILE, OWN, ROWS, UPSTREAM, Row
+
+_INTRODUCTION = """\
+# Settings
+
+<!-- Generated from settings/table.py by `python -m famacase_pytest.settings.reference docs`. -->
+
+Every setting can be given by a variable, by a flag or in a file. An empty variable, flag or key counts as
+not set.
+
+## Where reporting goes
+
+The session reports to Famacase when an address is known, from the first of:
+
+1. `--famacase-api-url`
+2. `--famacase-testops-api-host`
+3. `FAMACASE_API_URL`
+4. `FAMACASE_TESTOPS_API_HOST`
+5. `"famacase": {"apiUrl": ...}` in `famacase.config.json`
+6. `"testops": {"api": {"host": ...}}` in `famacase.config.json`
+
+The address may be a bare host (https is assumed, http if the host is this machine), a host with a port, a
+URL, or a URL that ends in `/api/v1/reporter/v1`. An address of `qase.io` or below it is refused.
+
+`FAMACASE_ENABLED=false` switches off whatever else is set. `FAMACASE_ENABLED=true` takes the address from
+`--qase-testops-api-host`, `QASE_TESTOPS_API_HOST` or `qase.config.json` too, unless it belongs to
+`qase.io`. `--qase-testops-api-host` beats every Famacase address, unless it names a host of `qase.io`: then
+the session stops before the first test and says how to switch off.
+
+Without an address nothing is changed, and results go to Qase as if the package were not installed. If
+Famacase settings are present all the same, a warning names them as ignored where `QASE_MODE` reports to
+Qase; where only they ask for `testops`, the session stops with an error.
+
+## Precedence
+
+| layer | order within the layer |
+|---|---|
+| command line, strongest | `--qase-*` over its `--famacase-*` twin |
+| environment | `FAMACASE_X` over `QASE_X` |
+| files | `famacase.config.json` over `qase.config.json`, merged key by key, lists replaced whole |
+
+The values of one setting are never added up: the strongest source gives all of it.
+
+Address and token are the exception: any from Famacase's sources beats any from Qase's. A token that only
+Qase's sources hold is used, with a warning.
+
+## Tokens
+
+A token belongs to one project. Within a layer `REPORTER_TOKEN` beats `REPORTER_TOKEN_FILE`, and that beats
+`TESTOPS_API_TOKEN`. A token for a project (`FAMACASE_REPORTER_TOKENS`, or `"famacase": {"tokens": {...}}`)
+beats one for all. Tokens are shown in no message, and qase-pytest never sees them.
+"""
+
+_OWN_INTRODUCTION = """\
+## Settings of famacase-pytest
+
+The keys stand in `famacase.config.json`.
+"""
+
+_TWINS_INTRODUCTION = """\
+## Settings of qase-pytest
+
+Each has a `FAMACASE_*` variable and a `--famacase-*` flag beside its `QASE_*` variable and its `--qase-*`
+flag; the table leaves the prefixes out. The keys are the same in `famacase.config.json` and
+`qase.config.json`. What an older qase-pytest does not read has no effect there. A variable that a newer one
+adds has its `FAMACASE_*` twin at once.
+"""
+
+
+def markdown() -> str:
+    """The text of `docs/settings.md`."""
+    own = _table(
+        ("variable", "flag", "key", "value", "default", "purpose"),
+        (
+            (f"`FAMACASE_{row.name}`", _code(row.flag, "--famacase-"), f"`{row.path}`", *_meaning(row))
+            for row in OWN
+        ),
+    )
+    twins = _table(
+        ("`FAMACASE_`, `QASE_`", "`--famacase-`, `--qase-`", "key", "value", "default", "purpose"),
+        (
+            (_code(row.name if row.in_environment else ""), _code(row.flag), _code(row.path), *_meaning(row))
+            for row in UPSTREAM
+        ),
+    )
+    return f"{_INTRODUCTION}\n{_OWN_INTRODUCTION}\n{own}\n{_TWINS_INTRODUCTION}\n{twins}"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of `famacase.config.json`."""
+    root: dict[str, Any] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": FAMACASE_FILE,
+        "type": "object",
+        "properties": {"$schema": {"type": "string"}},
+    }
+    for row in ROWS:
+        if not row.path:
+            continue
+        *blocks, last = row.path.split(".")
+        node = root
+        for key in blocks:
+            block = {"type": ["object", "null"], "properties": {}}
+            node = node["properties"].setdefault(key, block)
+        node["properties"][last] = {
+            "description": row.purpose,
+            "anyOf": [row.kind.schema, {"enum": [None, ""]}],
+        }
+    return root
+
+
+def schema_text() -> str:
+    """The text of `docs/famacase.config.schema.json`."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _meaning(row: Row) -> tuple[str, str, str]:
+    return row.kind.must, row.default, row.purpose
+
+
+def _code(text: str, prefix: str = "") -> str:
+    return f"`{prefix}{text}`" if text else ""
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write(directory: Path) -> None:
+    """Write both files into a directory."""
+    (directory / "settings.md").write_text(markdown(), encoding="utf-8")
+    (directory / "famacase.config.schema.json").write_text(schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

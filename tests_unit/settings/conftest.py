@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from resolving import COMPLETE, Resolve
+
+from famacase_pytest.settings.model import Resolution, resolve
+
+
+@pytest.fixture
+def resolved(tmp_path: Path) -> Resolve:
+    """`resolve` in an empty directory, into which the given files are written first."""
+
+    def run(
+        environ: Optional[Mapping[str, str]] = None,
+        options: Optional[Mapping[str, object]] = None,
+        famacase: Any = None,
+        qase: Any = None,
+        **more: Any,
+    ) -> Resolution:
+        for name, content in (("famacase.config.json", famacase), ("qase.config.json", qase)):
+            if content is not None:
+                text = content if isinstance(content, str) else json.dumps(content)
+                (tmp_path / name).write_text(text, encoding="utf-8")
+        return resolve(environ or {}, options or {}, tmp_path, **more)
+
+    return run
+
+
+@pytest.fixture
+def complete() -> dict[str, str]:
+    return dict(COMPLETE)
