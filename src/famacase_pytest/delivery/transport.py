@@ -184,6 +184,8 @@ class Transport:
         Raises:
             NoAnswer: there is no complete answer; its text is free of secrets.
         """
+        if cancelled.is_set():
+            raise NoAnswer("it was cancelled", again=False)
         failure: NoAnswer
         with self._watchdog.watching(Clock.monotonic() + bounds.total, cancelled) as exchange:
             try:

@@ -1,0 +1,79 @@
+"""Fixtures around the scripted server."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+from scripted_server import Server, serving
+
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.retry import RetryPolicy
+
+TOKEN = "rep_Geheim+token/42"
+QUICK = RetryPolicy(base=0.001)
+
+
+class Patience(threading.Event):
+    """An event that is never set, notes how long it was waited for, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy or CA bundle of the machine decides a test."""
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as told:
+        yield told
+
+
+@pytest.fixture
+def make_api(server: Server) -> Iterator[Callable[..., ReporterApi]]:
+    """Makes a ReporterApi for the server; the arguments are the constructor's."""
+    with contextlib.ExitStack() as stack:
+
+        def make(base_url: str = "", tokens: Any = None, **options: Any) -> ReporterApi:
+            options.setdefault("retry", QUICK)
+            api = ReporterApi(base_url or server.url, {"": TOKEN} if tokens is None else tokens, **options)
+            return stack.enter_context(api)
+
+        yield make
+
+
+@pytest.fixture
+def api(make_api: Callable[..., ReporterApi]) -> ReporterApi:
+    return make_api()
+
+
+@pytest.fixture
+def patience() -> Patience:
+    return Patience()
+
+
+@pytest.fixture
+def token() -> str:
+    return TOKEN
