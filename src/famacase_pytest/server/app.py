@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from famacase_pytest.server import api
+from famacase_pytest.server import api, pages
+from famacase_pytest.server.contract import PREFIX
 from famacase_pytest.server.problems import Problem
 from famacase_pytest.server.store import Store
 
@@ -57,6 +58,7 @@ def create_app(
     )
     app.state.reception = api.Reception(store, {token: known[code] for code, token in projects.items()})
     app.include_router(api.router)
+    app.include_router(pages.router)
     app.add_exception_handler(Problem, _tell_problem)
     app.add_exception_handler(HTTPException, _tell_http_error)
     app.add_exception_handler(ClientDisconnect, _tell_nobody)
@@ -83,7 +85,13 @@ def _check_seeds(projects: Mapping[str, str], codes: Iterable[str]) -> None:
 
 async def _tell_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return api.json_answer({"detail": error.detail}, error.status, error.headers)
+    return _answer(request, error)
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    if request.scope["path"].startswith(PREFIX):
+        return api.json_answer({"detail": problem.detail}, problem.status, problem.headers)
+    return pages.error_page(problem)
 
 
 async def _tell_http_error(request: Request, error: Exception) -> Response:
@@ -91,13 +99,13 @@ async def _tell_http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_allowed_methods(request.scope["path"]))
-    return api.json_answer({"detail": error.detail}, error.status_code, headers)
+    return _answer(request, Problem(error.status_code, str(error.detail), headers))
 
 
 def _allowed_methods(path: str) -> list[str]:
     """The methods of every call at this path; the framework names those of the first one alone."""
     methods: set[str] = set()
-    for route in api.router.routes:
+    for route in [*api.router.routes, *pages.router.routes]:
         if isinstance(route, APIRoute) and route.path_regex.match(path):
             methods.update(route.methods or ())
     return sorted(methods)
