@@ -6,15 +6,13 @@ results; what to do. No message ever carries a token.
 
 from __future__ import annotations
 
-from typing import Optional
-
 
 class FamacaseError(Exception):
     """Base of all errors of this package. Read the message: its last sentence says what to do."""
 
 
 class SettingsError(FamacaseError):
-    """A setting is missing, contradictory or of the wrong kind. Correct the variable, flag or key it names."""
+    """A setting is missing, contradictory or of the wrong kind. Correct the variable, flag or key named."""
 
 
 class UpstreamMismatch(FamacaseError):
@@ -33,7 +31,7 @@ class ApiError(FamacaseError):
         detail: what the server said about it, or the description of the connection error.
     """
 
-    def __init__(self, message: str, *, status: Optional[int] = None, detail: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
@@ -47,9 +45,10 @@ class Unreachable(ApiError):
 
 
 class Refused(ApiError):
-    """The server refuses the run or the project (401, 403, 404, 409, a redirect).
+    """The server, or a proxy, refuses the run or the project (401, 403, 404, 407, 409, a redirect).
 
-    Trying again changes nothing. Check the token, the project code, the address and whether the run is open.
+    Without a status: there is no token for the project that could be sent. Trying again changes nothing. Check
+    the token, the project code, the address and whether the run is open.
     """
 
 

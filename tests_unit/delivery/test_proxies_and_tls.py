@@ -48,6 +48,15 @@ def test_a_proxy_that_wants_credentials_refuses(make_api, server, monkeypatch):
         make_api("http://famacase.example.invalid").get_project("SMOKE")
 
 
+def test_a_proxy_that_opens_no_tunnel_is_told(make_api, server, monkeypatch):
+    monkeypatch.setenv("https_proxy", server.url.replace("//", "//me:geheim@"))
+    server.script.extend([Say(407)] * 3)
+    with pytest.raises(Unreachable, match=r"the proxy: .*407") as caught:
+        make_api("https://famacase.example.invalid").get_project("SMOKE")
+    assert "geheim" not in str(caught.value)
+    assert server.requests[0].headers["Authorization"] is None  # the token is for the far end only
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """Paths of a self-signed certificate for 127.0.0.1 and of its key, made for this run of the tests."""

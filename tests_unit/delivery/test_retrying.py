@@ -251,6 +251,26 @@ def test_a_server_that_trickles_runs_into_the_deadline_of_the_attempt(make_api, 
         make_api(timeout=0.1, retry=RetryPolicy(attempts=1)).get_project("SMOKE")
 
 
+def test_a_clock_that_tests_have_stopped_does_not_stop_deadlines(make_api, server, monkeypatch):
+    server.script.append(Hang(trickle="headers"))
+    api = make_api(timeout=0.1, retry=RetryPolicy(attempts=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: 0.0)
+        patch.setattr(time, "time", lambda: 0.0)
+        with pytest.raises(Unreachable, match="no complete answer"):
+            api.get_project("SMOKE")
+
+
+def test_a_suite_that_fakes_requests_does_not_take_our_calls(api, monkeypatch):
+    def fake(*args, **kwargs):
+        raise AssertionError("a call of ours was taken for one of the suite")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", fake)
+    for name in ("request", "send", "get_adapter"):
+        monkeypatch.setattr(f"requests.Session.{name}", fake)
+    assert api.get_project("SMOKE")["id"] == 7
+
+
 def test_a_total_bounds_all_attempts_and_waits(make_api, server):
     server.script.append(Say(503, headers={"Retry-After": "60"}))
     with pytest.raises(Unreachable, match="1 attempt; the last: 503"):

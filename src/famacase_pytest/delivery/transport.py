@@ -120,7 +120,9 @@ class Bounds:
 
 
 class _Session(requests.Session):
-    # Bound here, at import: libraries that fake HTTP in tests replace it in requests' own class.
+    # Bound here, at import: libraries that fake HTTP in tests replace them in requests' own class.
+    request = requests.Session.request
+    send = requests.Session.send
     get_adapter = requests.Session.get_adapter
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[requests.Response]:
