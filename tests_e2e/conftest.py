@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,11 @@ from famacase_pytest.delivery.api import ReporterApi
 from famacase_pytest.server.process import ServerProcess
 
 SAMPLE = Path(__file__).parent / "sample_project"
-TOKENS = {"SMOKE": "rep_local", "SHOP": "rep_shop"}
+# Long enough that neither occurs in an output by chance.
+TOKENS = {"SMOKE": "rep_smoke_7d41", "SHOP": "rep_shop_c09e"}
+
+# A project of its own, which only sessions in subprocesses run.
+collect_ignore = [str(SAMPLE)]
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A local back end with the projects SMOKE and SHOP; SMOKE has environment `staging` and two plans."""
     with ServerProcess.start(
         tmp_path_factory.mktemp("server"),
-        projects={"SHOP": TOKENS["SHOP"]},
+        projects=TOKENS,
         plans=[("SMOKE", 7, [101, 201])],
     ) as process:
         yield process
@@ -84,17 +88,17 @@ class Project:
         """The command line of a session."""
         return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
 
-    def environment(self, environ: Mapping[str, Optional[str]]) -> dict[str, str]:
+    def environment(self, environ: Mapping[str, str | None]) -> dict[str, str]:
         """The variables of a session; None removes one."""
         base = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("FAMACASE_", "QASE_", "PYTEST_", "COV_"))
         }
-        merged: dict[str, Optional[str]] = {**base, **self.environ, **environ}
+        merged: dict[str, str | None] = {**base, **self.environ, **environ}
         return {name: value for name, value in merged.items() if value is not None}
 
-    def run(self, *arguments: str, timeout: float = 120, **environ: Optional[str]) -> Outcome:
+    def run(self, *arguments: str, timeout: float = 120, **environ: str | None) -> Outcome:
         """Run pytest to its end.
 
         Args:
@@ -114,7 +118,7 @@ class Project:
         )
         return Outcome(process.returncode, process.stdout.decode("utf-8", "replace"))
 
-    def run_script(self, script: str, timeout: float = 120, **environ: Optional[str]) -> Outcome:
+    def run_script(self, script: str, timeout: float = 120, **environ: str | None) -> Outcome:
         """Run a Python script in the project, for what a command line cannot show."""
         process = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(script)],
@@ -190,13 +194,13 @@ class Runs:
         assert len(found) == 1, f"{len(found)} runs were created: {found}"
         return found[0]
 
-    def results(self, run: Union[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def results(self, run: int | Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the back end holds of a run."""
         if isinstance(run, int):
             return list(self._api.list_results(self._project, run))
         return list(self._api.list_results(run["project"], run["id"]))
 
-    def by_title(self, run: Union[int, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    def by_title(self, run: int | Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The results of a run, by title; titles must be distinct."""
         results = self.results(run)
         named = {result["title"]: result for result in results}
@@ -210,7 +214,7 @@ def _uuid() -> str:
     return str(uuid.uuid4())
 
 
-def _run_or_none(api: ReporterApi, code: str, run_id: int) -> Optional[dict[str, Any]]:
+def _run_or_none(api: ReporterApi, code: str, run_id: int) -> dict[str, Any] | None:
     from famacase_pytest.errors import Refused
 
     try:
