@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Optional
 
 from . import __version__
 from .errors import FamacaseError
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands.
 
     Args:
@@ -43,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
     from .server import demo
 
-    showing = commands.add_parser("demo", help="report a sample suite to a local back end and show what arrived")
+    showing = commands.add_parser(
+        "demo", help="report a sample suite to a local back end and show what arrived"
+    )
     demo.add_arguments(showing)
     showing.set_defaults(run=demo.run)
     return parser

@@ -5,7 +5,7 @@ A session that does not use Famacase passes through here without importing anyth
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from .upstream.patches import Installation
 
 # Options under which pytest runs no test: nothing is validated, requested or stored.
-_TESTLESS = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "collectonly", "setupplan")
+_TESTLESS = (
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "collectonly",
+    "setupplan",
+)
 
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
 _BRIEFING = "famacase"
@@ -47,12 +55,12 @@ def end(config: pytest.Config) -> None:
     state.end()
 
 
-def of(config: pytest.Config) -> Union[Session, Bystander]:
+def of(config: pytest.Config) -> Session | Bystander:
     """What the session is to Famacase."""
     return config.stash[_STATE]
 
 
-def _begin(config: pytest.Config) -> Union[Session, Bystander]:
+def _begin(config: pytest.Config) -> Session | Bystander:
     if not upstream.is_loaded(config.pluginmanager):
         return Bystander(config)
     if _reporting:
@@ -145,12 +153,12 @@ class Session(Speaker):
     def __init__(self, config: pytest.Config, settings: Settings, notices: Sequence[str]) -> None:
         super().__init__(config, notices)
         self._settings = settings
-        self._briefing: Optional[dict[str, Any]] = None
+        self._briefing: dict[str, Any] | None = None
         if self._is_worker:
             self._briefing = config.workerinput.get(_BRIEFING, {})  # type: ignore[attr-defined]
-        self._installation: Optional[Installation] = None
-        self._channel: Optional[Channel] = None
-        self._directory: Optional[Path] = None
+        self._installation: Installation | None = None
+        self._channel: Channel | None = None
+        self._directory: Path | None = None
         self._plan_cases: dict[str, list[int]] = {}
         self._failed = False
 
@@ -170,6 +178,7 @@ class Session(Speaker):
         bindings = Bindings(
             client=client.bound_to(self),
             plan_loader=plan_loader.bound_to(self),
+            channel=lambda: self._channel,
             reader=ConfigReader(
                 settings.overlay_environ, settings.overlay_options, settings.overlay_file, self._config
             ),
@@ -257,7 +266,8 @@ class Session(Speaker):
             self._directory = Path(tempfile.mkdtemp(prefix="famacase-"))
         return self._directory / "run"
 
-_STATE: pytest.StashKey[Union[Session, Bystander]] = pytest.StashKey()
+
+_STATE: pytest.StashKey[Session | Bystander] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.

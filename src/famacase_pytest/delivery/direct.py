@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 from uuid import uuid4
 
 from ..errors import Refused
 from .api import ReporterApi
 from .attachments import Fingerprint, upload_all
 from .channel import Parcel
+from .parts import Attachment
 from .references import note_missing, resolve_refs
 
 
@@ -33,7 +34,7 @@ class DirectChannel:
     def open_project(self, code: str) -> None:
         self._api.get_project(code)
 
-    def environment_id(self, code: str, slug: str) -> Optional[int]:
+    def environment_id(self, code: str, slug: str) -> int | None:
         return self._api.environment_id(code, slug)
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
@@ -51,6 +52,12 @@ class DirectChannel:
             raise
         return True
 
+    def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
+        return None
+
+    def keep(self, source: Attachment) -> None:
+        return None
+
     def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
         sources = [source for parcel in parcels for source in parcel.files]
         outcome = upload_all(self._api, code, sources, workers=self._workers, known=self._known)
@@ -67,11 +74,11 @@ class DirectChannel:
         with self._lock:
             self.delivered += len(results)
 
-    def complete_run(self, code: str, run_id: int) -> bool:
+    def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         self._api.complete_run(code, run_id)
         return True
 
-    def publish_run(self, code: str, run_id: int) -> Optional[str]:
+    def publish_run(self, code: str, run_id: int) -> str | None:
         return self._api.publish_run(code, run_id)
 
     def close(self) -> None:

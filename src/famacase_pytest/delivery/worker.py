@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from ..errors import Refused
 from .channel import Channel, Parcel
+from .parts import Attachment
 
 
 class WorkerChannel:
@@ -14,7 +15,8 @@ class WorkerChannel:
 
     Args:
         inner: takes the results.
-        briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds the
+        briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases``
+            holds the
             cases of its plan by project.
     """
 
@@ -26,7 +28,7 @@ class WorkerChannel:
         if self._briefing.get("failed", True):
             raise Refused(f"The controller of this session could not report to project {code}.")
 
-    def environment_id(self, code: str, slug: str) -> Optional[int]:
+    def environment_id(self, code: str, slug: str) -> int | None:
         return None
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
@@ -38,13 +40,19 @@ class WorkerChannel:
     def check_run(self, code: str, run_id: int) -> bool:
         return True
 
+    def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
+        self._inner.begin(code, run_id, result)
+
+    def keep(self, source: Attachment) -> Any:
+        return self._inner.keep(source)
+
     def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
         self._inner.put(code, run_id, parcels)
 
-    def complete_run(self, code: str, run_id: int) -> bool:
+    def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         return False
 
-    def publish_run(self, code: str, run_id: int) -> Optional[str]:
+    def publish_run(self, code: str, run_id: int) -> str | None:
         return None
 
     def close(self) -> None:

@@ -15,9 +15,7 @@ _READERS = ("qase.commons.config", "qase.commons.logger")
 
 def is_loaded(pluginmanager: Any) -> bool:
     """Whether upstream's plugin takes part in the session; ``-p no:qase_pytest`` leaves it out."""
-    return any(
-        getattr(plugin, "__name__", None) == PLUGIN_MODULE for plugin in pluginmanager.get_plugins()
-    )
+    return any(getattr(plugin, "__name__", None) == PLUGIN_MODULE for plugin in pluginmanager.get_plugins())
 
 
 def option_registration() -> Any:
@@ -28,7 +26,8 @@ def option_registration() -> Any:
 
 
 def environment_names() -> frozenset[str]:
-    """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers' code."""
+    """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers'
+    code."""
     names: set[str] = set()
     for module in _READERS:
         if module in sys.modules:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable, ClassVar, Optional, Protocol
+from typing import Any, Callable, ClassVar, Protocol
 
 from qase.commons import ReporterException
 from qase.commons.client.base_api_client import BaseApiClient
@@ -36,8 +36,9 @@ class ReportingSession(Protocol):
 class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no types
     """Takes the place of upstream's ``ApiV2Client``.
 
-    Its methods have upstream's names and parameters; what they do is hand values to the session's channel. Errors
-    leave as ``ReporterException``, so that upstream's own retry does not multiply the attempts already made.
+    Its methods have upstream's names and parameters; what they do is hand values to the session's channel.
+    Errors leave as ``ReporterException``, so that upstream's own retry does not multiply the attempts
+    already made.
 
     Args:
         config: upstream's ``QaseConfig``.
@@ -52,8 +53,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         config: Any,
         logger: Any,
         host_data: Any = None,
-        framework: Optional[str] = None,
-        reporter_name: Optional[str] = None,
+        framework: str | None = None,
+        reporter_name: str | None = None,
     ) -> None:
         self.config = config
         self.logger = logger
@@ -65,7 +66,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         with self._reporting_failure(self.session.could_not_start):
             self.session.channel().open_project(project_code)
 
-    def get_environment(self, environment: str, project_code: str) -> Optional[int]:
+    def get_environment(self, environment: str, project_code: str) -> int | None:
         """The id of an environment, given its slug; None, and a line in the log, if there is none."""
         with self._reporting_failure(self.session.could_not_start):
             found = self.session.channel().environment_id(project_code, environment)
@@ -108,11 +109,15 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run and log where it can be seen."""
         with self._reporting_failure(self.session.could_not_complete):
-            completed = self.session.channel().complete_run(project_code, int(run_id))
+            completed = self.session.channel().complete_run(
+                project_code,
+                int(run_id),
+                publish=bool(getattr(self.config.testops, "show_public_report_link", False)),
+            )
         if completed:
             self.logger.log(f"Famacase run link: {self.session.run_url(run_id)}", "info")
 
-    def enable_public_report(self, project_code: str, run_id: Any) -> Optional[str]:
+    def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
         """The public link of the run, which upstream logs."""
         with self._reporting_failure(self.session.could_not_complete):
             return self.session.channel().publish_run(project_code, int(run_id))
@@ -124,7 +129,9 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
             yield
         except ApiError as error:
             tell(error)
-            raise ReporterException("Famacase could not be reached or refused; see the famacase line.") from error
+            raise ReporterException(
+                "Famacase could not be reached or refused; see the famacase line."
+            ) from error
 
     def _upload_attachment(self, project_code: str, attachment: Any) -> list[Any]:
         """Upstream's reporters never call this; files travel with the results that refer to them."""
@@ -171,4 +178,3 @@ def _project_run(config: Any, project_code: str) -> Any:
         if project.code == project_code:
             return project.run
     return None
-

@@ -1,8 +1,8 @@
 """What upstream sees when it reads its configuration: our merged settings in the place of the process's own.
 
-Upstream reads ``os.environ``, ``./qase.config.json`` and pytest's options. For the length of that one call it is
-given views that hold the settings as merged from ``FAMACASE_*`` and ``QASE_*`` sources; the process environment and
-the files stay as they are.
+Upstream reads ``os.environ``, ``./qase.config.json`` and pytest's options. For the length of that one call
+it is given views that hold the settings as merged from ``FAMACASE_*`` and ``QASE_*`` sources; the process
+environment and the files stay as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import contextlib
 import io
 import json
 from collections.abc import Mapping
-from typing import Any, Callable, ContextManager, Optional
+from contextlib import AbstractContextManager
+from typing import Any, Callable
 
 # The file that upstream asks for, in every release.
 _FILE = "./qase.config.json"
@@ -29,21 +30,22 @@ class ConfigReader:
         owner: the pytest config of the session; another one, of a session inside a test, is left alone.
 
     Attributes:
-        during: context in which the configuration's own patches stand; set by the installation of the patches.
+        during: context in which the configuration's own patches stand; set by the installation of the
+            patches.
     """
 
     def __init__(
         self,
         environ: Mapping[str, str],
         options: Mapping[str, Any],
-        document: Optional[Mapping[str, Any]],
+        document: Mapping[str, Any] | None,
         owner: Any,
     ) -> None:
         self.environ = dict(environ)
         self._options = dict(options)
         self._document = document
         self._owner = owner
-        self.during: Callable[[], ContextManager[None]] = contextlib.nullcontext
+        self.during: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def around(self, setup: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Upstream's ``setup_config_manager``, reading our settings."""
@@ -56,7 +58,7 @@ class ConfigReader:
 
         return setup_config_manager
 
-    def exists(self, path: Any) -> Optional[bool]:
+    def exists(self, path: Any) -> bool | None:
         """Whether the configuration file is there; None for any other path."""
         return self._document is not None if path == _FILE else None
 
@@ -75,7 +77,7 @@ class OsView:
         self.environ = reader.environ
         self.path = _PathView(module.path, reader)
 
-    def getenv(self, name: str, default: Optional[str] = None) -> Optional[str]:
+    def getenv(self, name: str, default: str | None = None) -> str | None:
         """As ``os.getenv``."""
         return self.environ.get(name, default)
 

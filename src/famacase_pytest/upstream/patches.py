@@ -1,9 +1,11 @@
 """The patches as data: one row a patch, checked as a whole, installed and undone as one.
 
-Upstream offers no way to hand it another transport, so a short list of its names is rebound while a session runs.
-Each row says which name, in which releases of qase-python-commons it stands there, what it must look like for the
-replacement to fit, and whether the session can go on without it. Rows are checked against the upstream that is
-really installed before the first one is applied: half a swap would send results, and a token, to the wrong place.
+Upstream offers no way to hand it another transport, so a short list of its names is rebound while a session
+runs. Each row says which name, in which releases of qase-python-commons it stands there, what it must look
+like for the replacement to fit, and whether the session can go on without it. Rows are checked against the
+upstream that is
+really installed before the first one is applied: half a swap would send results, and a token, to the wrong
+    place.
 
 Adding support for a release of upstream means adding a row, or bounding one with ``before``.
 """
@@ -16,13 +18,14 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import pytest
 from qase.commons.client.base_api_client import BaseApiClient
 
+from ..delivery.channel import Channel
 from ..errors import UpstreamMismatch
-from . import guards, speedups
+from . import each_test, guards, speedups
 from .client import FamacaseClient
 from .config_reader import ConfigReader, OsView
 from .plan_loader import FamacasePlanLoader
@@ -37,6 +40,7 @@ class Bindings:
     Args:
         client: class that takes the place of upstream's API client.
         plan_loader: class that takes the place of upstream's plan loader.
+        channel: the way to the back end, or None as long as nothing has asked for it.
         reader: stands around upstream's reading of its configuration.
         run_url: the page of a run, given its id.
         run_file: file by which the controller of this session passes its run to its xdist workers.
@@ -44,6 +48,7 @@ class Bindings:
 
     client: type[FamacaseClient]
     plan_loader: type[FamacasePlanLoader]
+    channel: Callable[[], Channel | None]
     reader: ConfigReader
     run_url: Callable[[Any], str]
     run_file: Any
@@ -58,7 +63,8 @@ class Patch:
         module: the module that holds the name.
         attribute: the name; ``Class.attribute`` for a member of a class.
         replacement: makes the new value from the session's bindings and the old value.
-        parameters: the parameters that the old value must have, ``self`` included; None if it is no callable or
+        parameters: the parameters that the old value must have, ``self`` included; None if it is no callable
+            or
             if its form does not matter.
         since, before: the releases of qase-python-commons that have the name; ``before`` is excluded.
         required: whether reporting is refused when the row does not fit; otherwise the row is left out.
@@ -70,12 +76,12 @@ class Patch:
     module: str
     attribute: str
     replacement: Callable[[Bindings, Any], Any]
-    parameters: Optional[tuple[str, ...]] = None
+    parameters: tuple[str, ...] | None = None
     since: Version = (0,)
     before: Version = (10**6,)
     required: bool = True
     scope: str = "session"
-    optional_group: Optional[str] = None
+    optional_group: str | None = None
 
     @property
     def path(self) -> str:
@@ -114,6 +120,13 @@ TABLE: tuple[Patch, ...] = (
     Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
     Patch("lock file", "qase.pytest.plugin", "FileLock", lambda b, _: guards.NoLock),
     Patch("controller check", "qase.pytest.plugin", "is_xdist_controller", lambda b, _: guards.is_controller),
+    # Every result and every file in our hands when its test has finished.
+    Patch("sending thread", "qase.commons.reporters.testops", "threading",
+          lambda b, old: each_test.InlineThreading(old)),
+    Patch("sending thread of several projects", "qase.commons.reporters.testops_multi", "threading",
+          lambda b, old: each_test.InlineThreading(old), since=(5, 0, 0)),
+    Patch("attaching a file", "qase.commons.models.runtime", "Runtime.add_attachment",
+          lambda b, old: each_test.keeping_attachments(old, b.channel), ("self", "attachment")),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
           lambda b, _: speedups.host_info, ("framework", "reporter_name"),
@@ -141,7 +154,9 @@ class Installation:
         table: the rows; tests pass doctored ones.
     """
 
-    def __init__(self, bindings: Bindings, *, speedups: bool = True, table: tuple[Patch, ...] = TABLE) -> None:
+    def __init__(
+        self, bindings: Bindings, *, speedups: bool = True, table: tuple[Patch, ...] = TABLE
+    ) -> None:
         self._bindings = bindings
         self._monkeypatch = pytest.MonkeyPatch()
         installed = version_tuple(upstream_version())
@@ -168,10 +183,10 @@ class Installation:
         self.rows = tuple(usable)
         if problems:
             raise UpstreamMismatch(
-                f"qase-pytest {upstream_version('qase-pytest')} with qase-python-commons {upstream_version()} "
-                f"is not as this release of famacase-pytest knows it: {'; '.join(problems)}. "
-                "No result of this session is reported, neither to Famacase nor to Qase; the tests run all the "
-                "same. Install a newer famacase-pytest, or an older qase-pytest."
+                f"qase-pytest {upstream_version('qase-pytest')} with qase-python-commons "
+                f"{upstream_version()} is not as this release of famacase-pytest knows it: {'; '.join(problems)}. "
+                "No result of this session is reported, neither to Famacase nor to Qase; the tests run all "
+                "the same. Install a newer famacase-pytest, or an older qase-pytest."
             )
 
     def install(self) -> None:
@@ -206,7 +221,7 @@ def apply(row: Patch, monkeypatch: pytest.MonkeyPatch, bindings: Any) -> None:
     monkeypatch.setattr(owner, attribute, row.replacement(bindings, old), raising=False)
 
 
-def mismatch(row: Patch, bindings: Bindings) -> Optional[str]:
+def mismatch(row: Patch, bindings: Bindings) -> str | None:
     """Why a row does not fit the installed upstream, or None if it does."""
     try:
         owner, attribute = _owner(row)
@@ -252,7 +267,7 @@ def _parameters(value: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
-def _missing_methods(client: type[FamacaseClient]) -> Optional[str]:
+def _missing_methods(client: type[FamacaseClient]) -> str | None:
     """Upstream's base class may have grown a method, or a parameter, that our client does not have."""
     if client.__abstractmethods__:
         return f"our client lacks {', '.join(sorted(client.__abstractmethods__))}"
@@ -262,4 +277,3 @@ def _missing_methods(client: type[FamacaseClient]) -> Optional[str]:
         if theirs != ours:
             return f"{name} takes ({', '.join(theirs)}), our client's ({', '.join(ours)})"
     return None
-

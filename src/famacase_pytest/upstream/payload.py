@@ -1,14 +1,16 @@
 """Upstream's ``Result``, of any supported release, to the wire's ``Result``.
 
-What upstream's own client would have sent is sent; what its models hold beside that goes along where the contract
-(``docs/reporter-ingestion-v1.yaml``) has a place for it. Nothing that belongs to the caller is changed.
+What upstream's own client would have sent is sent; what its models hold beside that goes along where the
+contract (``docs/reporter-ingestion-v1.yaml``) has a place for it. Nothing that belongs to the caller is
+changed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any
 
 from ..delivery.channel import Parcel
 from ..delivery.parts import Attachment as File
@@ -22,7 +24,11 @@ STATUSES = frozenset(
 # between 500 and 1,000 levels, and each step takes three.
 MAX_STEP_DEPTH = 100
 
-# Members of a request step's data that may hold megabytes; they travel as attachments, as upstream sends them.
+# The attribute of upstream's ``Attachment`` that remembers what the channel kept of it when it was attached.
+KEPT = "_famacase_kept"
+
+# Members of a request step's data that may hold megabytes; they travel as attachments, as upstream sends
+# them.
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
 
 
@@ -34,10 +40,11 @@ class PayloadOptions:
         root_suite: title put above all suites of a result that has any.
         exclude_params: names of parameters that are not sent.
         defect: whether a failure asks the back end for a defect.
-        drop_video, drop_trace: Playwright records only failures, so the file of a test that did not fail is stale.
+        drop_video, drop_trace: Playwright records only failures, so the file of a test that did not fail is
+            stale.
     """
 
-    root_suite: Optional[str] = None
+    root_suite: str | None = None
     exclude_params: frozenset[str] = frozenset()
     defect: bool = False
     drop_video: bool = False
@@ -104,7 +111,7 @@ def wire_result(result: Any, options: PayloadOptions) -> Parcel:
         if options.root_suite:
             suites.insert(0, {"title": _text(options.root_suite)})
         payload["relations"] = {"suite": {"data": suites}}
-    return Parcel(payload, tuple(files.sources))
+    return Parcel(payload, tuple(files.sources), files.kept)
 
 
 class _Files:
@@ -112,11 +119,15 @@ class _Files:
 
     def __init__(self, result_id: str) -> None:
         self._result_id = result_id
+        self.kept: dict[str, Any] = {}
         self.sources: list[File] = []
 
     def add(self, attachment: Any) -> dict[str, str]:
         source = file_source(attachment, ref=f"{self._result_id}/{len(self.sources)}")
         self.sources.append(source)
+        kept = getattr(attachment, KEPT, None)
+        if kept is not None:
+            self.kept[source.ref] = kept
         return {"id": source.ref, "file_name": source.file_name}
 
 
@@ -225,7 +236,7 @@ def _action(kind: str, data: Any) -> str:
     return str(data.action)
 
 
-def _input_data(kind: str, data: Any) -> Optional[str]:
+def _input_data(kind: str, data: Any) -> str | None:
     if kind == "gherkin":
         return getattr(data, "data", None) or None
     if kind == "db_query":
@@ -243,8 +254,8 @@ def _input_data(kind: str, data: Any) -> Optional[str]:
 def _request_attachments(data: Any) -> list[Any]:
     """Bodies and headers of a request step, made into attachments by upstream's own class.
 
-    Upstream's client adds them to the step itself, so a batch that is sent twice has them twice; here they are
-    made for this payload alone.
+    Upstream's client adds them to the step itself, so a batch that is sent twice has them twice; here they
+    are made for this payload alone.
     """
     from qase.commons.models.attachment import Attachment
 
@@ -287,7 +298,7 @@ def _params(params: Mapping[Any, Any], excluded: frozenset[str]) -> dict[str, st
     }
 
 
-def _status(status: Any) -> tuple[Optional[str], Optional[str]]:
+def _status(status: Any) -> tuple[str | None, str | None]:
     """The contract's status, and a remark where it had to be replaced."""
     if status is None:
         return None, None
@@ -297,7 +308,7 @@ def _status(status: Any) -> tuple[Optional[str], Optional[str]]:
     return "invalid", f"The test reported the status {text!r}, which the back end does not know."
 
 
-def _message(message: Any, remark: Optional[str]) -> Optional[str]:
+def _message(message: Any, remark: str | None) -> str | None:
     parts = [_text(part) for part in (message, remark) if part]
     if parts:
         return "\n".join(parts)
@@ -324,22 +335,22 @@ def _text(value: Any) -> str:
     return text
 
 
-def _optional_text(value: Any) -> Optional[str]:
+def _optional_text(value: Any) -> str | None:
     return None if value is None else _text(value)
 
 
-def _number(value: Any) -> Optional[float]:
+def _number(value: Any) -> float | None:
     if isinstance(value, (int, float)) and math.isfinite(value):
         return value
     return None
 
 
-def _integer(value: Any) -> Optional[int]:
+def _integer(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
 
 
-def _integers(values: Any) -> Optional[list[int]]:
+def _integers(values: Any) -> list[int] | None:
     return None if values is None else [int(value) for value in values]
 
 

@@ -6,14 +6,14 @@ import ctypes
 import importlib.metadata
 import platform
 import sys
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 
-def host_info(framework: Optional[str], reporter_name: Optional[str]) -> dict[str, str]:
+def host_info(framework: str | None, reporter_name: str | None) -> dict[str, str]:
     """What upstream tells about the machine and the versions, without starting a process.
 
-    Upstream asks the ``pip`` on PATH, which may be that of another environment; this tells the versions of the
-    environment that runs.
+    Upstream asks the ``pip`` on PATH, which may be that of another environment; this tells the versions of
+    the environment that runs.
 
     Args:
         framework, reporter_name: distributions whose versions are wanted, or None.
@@ -37,7 +37,7 @@ def host_info(framework: Optional[str], reporter_name: Optional[str]) -> dict[st
     }
 
 
-def _version(distribution: Optional[str]) -> str:
+def _version(distribution: str | None) -> str:
     if not distribution:
         return ""
     try:
@@ -62,11 +62,11 @@ def _operating_system() -> str:
     return platform.release()
 
 
-def _libc_clock() -> Optional[Callable[[], float]]:
+def _libc_clock() -> Callable[[], float] | None:
     """A clock that no Python library can move, or None where libc cannot be loaded.
 
-    ``CDLL(None)`` is the process itself, which has its C library loaded already, glibc and musl alike; upstream
-    searches for the library's file by starting ``ldconfig``, at each call.
+    ``CDLL(None)`` is the process itself, which has its C library loaded already, glibc and musl alike;
+    upstream searches for the library's file by starting ``ldconfig``, at each call.
     """
     if sys.platform == "win32":
         return None
