@@ -47,8 +47,8 @@ class Unreachable(ApiError):
 class Refused(ApiError):
     """The server, or a proxy, refuses the run or the project (401, 403, 404, 407, 409, a redirect).
 
-    Without a status: there is no token for the project that could be sent. Trying again changes nothing. Check
-    the token, the project code, the address and whether the run is open.
+    Without a status: there is no token for the project that could be sent. Trying again changes nothing.
+    Check the token, the project code, the address and whether the run is open.
     """
 
 
