@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from resolving import COMPLETE, Resolve
@@ -16,8 +16,8 @@ def resolved(tmp_path: Path) -> Resolve:
     """`resolve` in an empty directory, into which the given files are written first."""
 
     def run(
-        environ: Optional[Mapping[str, str]] = None,
-        options: Optional[Mapping[str, object]] = None,
+        environ: Mapping[str, str] | None = None,
+        options: Mapping[str, object] | None = None,
         famacase: Any = None,
         qase: Any = None,
         **more: Any,

@@ -87,7 +87,7 @@ def test_what_may_be_written(written: str, normal: str) -> None:
     ],
 )
 def test_what_may_not(written: str, reason: str) -> None:
-    with pytest.raises(ValueError, match="^it must") as raised:
+    with pytest.raises(ValueError, match=r"^it must") as raised:
         normalise(written)
     assert reason in str(raised.value)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from resolving import Resolve
 from hypothesis import given
 from hypothesis import strategies as st
+from resolving import Resolve
 
 from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.sources import BY_DEFAULT, Source, merge, read_file
