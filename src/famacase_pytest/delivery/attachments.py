@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,11 +36,13 @@ __all__ = [
     "UploadOutcome",
     "Uploads",
     "fingerprint",
+    "fingerprint_of",
     "group",
     "note_missing",
     "refs_of",
     "resolve_refs",
     "upload_all",
+    "upload_parts",
 ]
 
 # Answers that can be about one file of the request. Any other refusal would be repeated for each half.
@@ -97,7 +99,6 @@ def upload_all(
         Unreachable, Refused: a request failed for a reason that is not about its files. What was uploaded
             until then is in `known`; the same call again sends the rest.
     """
-    upload = _Upload(api, project, known)
     problems: dict[str, str] = {}
     prints: dict[str, Fingerprint] = {}
     wanted: dict[Fingerprint, Part] = {}
@@ -113,7 +114,16 @@ def upload_all(
         if (project, print_) not in known:
             wanted.setdefault(print_, part_of(source, print_))
 
-    upload.run(list(wanted.values()), workers, limits)
+    unwanted: dict[Fingerprint, str] = {}
+    upload_parts(
+        api,
+        project,
+        list(wanted.values()),
+        workers=workers,
+        limits=limits,
+        uploaded=lambda part, id_: known.__setitem__((project, fingerprint_of(part)), id_),
+        refused=lambda part, reason: unwanted.__setitem__(fingerprint_of(part), reason),
+    )
 
     ids = {}
     for ref, print_ in prints.items():
@@ -121,8 +131,48 @@ def upload_all(
         if id_ is not None:
             ids[ref] = id_
         else:
-            problems[ref] = upload.problems[print_]
+            problems[ref] = unwanted[print_]
     return UploadOutcome(ids, problems)
+
+
+def upload_parts(
+    api: Uploads,
+    project: str,
+    parts: Sequence[Part],
+    *,
+    workers: int,
+    uploaded: Callable[[Part, str], None],
+    refused: Callable[[Part, str], None],
+    planned: Sequence[tuple[str, Sequence[Part]]] = (),
+    plan: Callable[[Sequence[Part]], str] = lambda parts: str(uuid.uuid4()),
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> None:
+    """Uploads files whose fingerprints are known, in groups and several requests at a time.
+
+    Args:
+        api: the back end.
+        project: the project's code.
+        parts: the files, each once.
+        workers: requests at a time, 1 or more.
+        uploaded: told the id of each file as soon as the back end has acknowledged it.
+        refused: told why a file cannot be uploaded.
+        planned: groups that an earlier process was about to send, with the keys of their requests.
+        plan: gives the key of a group's request, before it is sent.
+        limits: of the contract.
+
+    The functions are called from the uploading threads, one at a time.
+
+    Raises:
+        Unreachable, Refused: a request failed for a reason that is not about its files.
+    """
+    upload = _Upload(api, project, uploaded, refused, plan)
+    upload.run([*planned, *((None, parts_) for parts_ in group(parts, limits))], workers)
+
+
+def fingerprint_of(part: Part) -> Fingerprint:
+    """The fingerprint of a part that was made from one."""
+    assert part.sha256 is not None
+    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
 
 
 class _TooLarge(Exception):
@@ -137,27 +187,32 @@ def _check_size(size: int, limits: Limits) -> None:
 
 
 class _Upload:
-    """One call of upload_all: its requests, and what its threads share."""
+    """One call of upload_parts: its requests, and what its threads share."""
 
     def __init__(
-        self, api: Uploads, project: str, known: MutableMapping[tuple[str, Fingerprint], str]
+        self,
+        api: Uploads,
+        project: str,
+        uploaded: Callable[[Part, str], None],
+        refused: Callable[[Part, str], None],
+        plan: Callable[[Sequence[Part]], str],
     ) -> None:
-        self.problems: dict[Fingerprint, str] = {}
         self._api = api
         self._project = project
-        self._known = known
+        self._uploaded = uploaded
+        self._refused = refused
+        self._plan = plan
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
-    def run(self, parts: Sequence[Part], workers: int, limits: Limits) -> None:
-        groups = group(parts, limits)
+    def run(self, groups: Sequence[tuple[str | None, Sequence[Part]]], workers: int) -> None:
         if workers <= 1 or len(groups) <= 1:
-            for parts_ in groups:
-                self._send(parts_)
+            for key, parts in groups:
+                self._send(key, parts)
             return
         pool = ThreadPoolExecutor(min(workers, len(groups)), thread_name_prefix="famacase-upload")
         try:
-            futures = [pool.submit(self._send, parts_) for parts_ in groups]
+            futures = [pool.submit(self._send, key, parts) for key, parts in groups]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
@@ -168,35 +223,34 @@ class _Upload:
             raise
         pool.shutdown()
 
-    def _send(self, parts: Sequence[Part]) -> None:
+    def _send(self, key: str | None, parts: Sequence[Part]) -> None:
         """Sends one group, in smaller requests where some of it is refused or cannot be read."""
-        waiting = [list(parts)]
+        waiting = [(key, list(parts))]
         while waiting and not self._stopped.is_set():
-            request = waiting.pop()
+            known_key, request = waiting.pop()
             try:
-                ids = self._api.upload(self._project, request, str(uuid.uuid4()))
+                ids = self._api.upload(self._project, request, known_key or self._key(request))
             except PartUnreadable as error:
                 self._give_up([error.part], error.reason)
                 rest = [part for part in request if part is not error.part]
                 if rest:
-                    waiting.append(rest)
+                    waiting.append((None, rest))
             except Rejected as error:
                 if len(request) > 1 and error.status in _ABOUT_CONTENT:
                     half = len(request) // 2
-                    waiting += [request[half:], request[:half]]
+                    waiting += [(None, request[half:]), (None, request[:half])]
                 else:
                     self._give_up(request, f"refused by the server: {error.status} {error.detail}".rstrip())
             else:
                 with self._lock:
                     for part, id_ in zip(request, ids):
-                        self._known[self._project, _print_of(part)] = id_
+                        self._uploaded(part, id_)
+
+    def _key(self, parts: Sequence[Part]) -> str:
+        with self._lock:
+            return self._plan(parts)
 
     def _give_up(self, parts: Sequence[Part], reason: str) -> None:
         with self._lock:
             for part in parts:
-                self.problems[_print_of(part)] = reason
-
-
-def _print_of(part: Part) -> Fingerprint:
-    assert part.sha256 is not None
-    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
+                self._refused(part, reason)
