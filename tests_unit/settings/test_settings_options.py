@@ -114,5 +114,6 @@ def test_the_help_of_a_token_flag_prefers_the_variable() -> None:
 def test_the_help_can_be_printed(upstream: tuple[Option, ...], parser: Parser) -> None:
     add_options(parser.getgroup("famacase"), upstream)
     # argparse formats help texts with "%", so a stray one would break `pytest --help`.
-    text = parser.optparser.format_help()
+    built = parser.optparser if hasattr(parser, "optparser") else parser._getparser()
+    text = built.format_help()
     assert len(re.findall(r"^\s+--famacase-", text, re.MULTILINE)) > 40

@@ -193,3 +193,11 @@ def test_a_flag_that_a_newer_upstream_adds_to_a_variable_is_known(
     assert str(settings.timeout.source) == "--qase-testops-api-timeout on the command line"
     with pytest.raises(SettingsError, match="--famacase-testops-api-timeout on the command line is"):
         resolved(complete, {"famacase_testops_api_timeout": "x"})
+
+
+def test_a_path_that_is_none_is_refused(resolved: Resolve, complete: dict[str, str]) -> None:
+    for path in ("~nobody-of-this-name/x", "a\0b"):
+        with pytest.raises(
+            SettingsError, match=r"famacase\.outboxDir in famacase\.config\.json is .* must be a path"
+        ):
+            resolved(complete, famacase={"famacase": {"outboxDir": path}})

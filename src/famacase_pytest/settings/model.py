@@ -196,6 +196,8 @@ def _settings(inputs: Inputs, decision: switch.Switch, findings: Findings, token
         if found is None:
             return None
         try:
+            if "\0" in found.value:
+                raise ValueError("it has a null character in it")
             return Value(inputs.directory / Path(found.value).expanduser(), found.source)
         except (RuntimeError, ValueError) as error:
             findings.problems.append(
