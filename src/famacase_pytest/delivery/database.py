@@ -1,0 +1,243 @@
+"""One SQLite file of the outbox: how it is made, opened, written in transactions and let go after a fork.
+
+What holds in WAL mode with synchronous=NORMAL: once a transaction's call has returned, the death of this
+process, by whatever signal, loses none of it. A power failure or a crash of the operating system may lose the
+transactions of the last moments, and leaves the file sound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import FamacaseError
+
+FORMAT = 1  # of all databases of a session; any change of a table counts it up and adds a row of upgrades
+
+_BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
+_CHECKPOINT_PAGES = 4000  # 16 MiB of log between checkpoints: each waits for the disk, on the test's thread
+
+
+class OutboxUnavailable(FamacaseError):
+    """The outbox cannot be made, opened, read or written: a full disk, missing rights, a damaged file.
+
+    What was to be stored is not stored. Free space, or point FAMACASE_OUTBOX_DIR to another directory.
+    """
+
+
+class OutboxGone(OutboxUnavailable):
+    """The session's directory was removed meanwhile: somebody else has delivered all of it. Do nothing."""
+
+
+class OutboxTooNew(FamacaseError):
+    """A newer release of famacase-pytest has written this outbox. Upgrade famacase-pytest, then send it."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The tables of one kind of database.
+
+    Attributes:
+        tables: the SQL script that makes them.
+        upgrades: the script that leads from a version, the key, to the next.
+        version: what `tables` makes, kept in `PRAGMA user_version`.
+    """
+
+    tables: str
+    upgrades: Mapping[int, str] = field(default_factory=dict)
+    version: int = FORMAT
+
+
+def create_database(path: str, schema: Schema) -> None:
+    """Makes an empty database; nobody sees it under its name before it is complete.
+
+    Raises:
+        OutboxUnavailable: the directory cannot be written.
+    """
+    fresh = f"{path}.new"
+    with _translated(path):
+        for leftover in (fresh, f"{fresh}-journal", f"{fresh}-wal", f"{fresh}-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                System.unlink(leftover)
+        connection = System.connect(fresh, isolation_level=None)
+        try:
+            # No waiting for the disk: a session that dies in a power failure now has nothing to lose yet.
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.executescript(f"BEGIN; {schema.tables}; PRAGMA user_version={schema.version}; COMMIT;")
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+        System.replace(fresh, path)
+
+
+class Database:
+    """An open database, for any number of threads of one process.
+
+    A connection must not cross a fork: SQLite's picture of who holds which lock would be wrong on both sides.
+    In a forked child every call raises OutboxUnavailable, and `close` lets go without touching the file.
+
+    Args:
+        path: absolute; the file exists.
+        schema: its tables. An older file is upgraded.
+
+    Attributes:
+        warning: None, or one line for people: the file system refuses the write-ahead log.
+
+    Raises:
+        OutboxUnavailable: there is no such file, or it cannot be used.
+        OutboxTooNew: it has a newer format.
+    """
+
+    def __init__(self, path: str, schema: Schema) -> None:
+        self.path = path
+        self.warning: str | None = None
+        self._pid = System.getpid()
+        self._lock = threading.RLock()
+        with _translated(path):
+            System.stat(path)  # connect would make an empty file in the place of a missing one
+            self._connection = System.connect(
+                path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self._set_up(schema)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises OutboxUnavailable."""
+        # Fetched at once: a query that stays open holds its snapshot, and the log could not be shortened.
+        with self._using() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def change(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """One statement as its own transaction; returns the rows it touched. Raises OutboxUnavailable."""
+        with self._using() as connection:
+            return connection.execute(sql, values).rowcount
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: committed at the end of the block, undone if it raises.
+
+        Raises:
+            OutboxUnavailable: nothing of it is stored.
+        """
+        with self._using() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # After some errors SQLite has rolled back by itself.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has written. Raises OutboxUnavailable."""
+        return int(self.rows("PRAGMA data_version")[0][0])
+
+    def close(self) -> None:
+        """Closes the file; once more does nothing."""
+        if System.getpid() != self._pid:
+            _keep_for_ever(self._connection)
+            return
+        with self._lock:
+            self._connection.close()
+
+    def _set_up(self, schema: Schema) -> None:
+        version = int(self.rows("PRAGMA user_version")[0][0])
+        if version > schema.version:
+            raise OutboxTooNew(
+                f"The outbox {self.path} has format {version}; this release reads up to {schema.version}. "
+                "Its results stay where they are. Upgrade famacase-pytest and send them again."
+            )
+        if version == 0:
+            raise OutboxUnavailable(
+                f"{self.path} is no database of an outbox. It is left as it is. Remove its directory if it "
+                "has no use, or point FAMACASE_OUTBOX_DIR to another one."
+            )
+        for pragma in (
+            "synchronous=NORMAL",
+            # The directory for temporary files may vanish during a test.
+            "temp_store=MEMORY",
+            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        ):
+            self.rows(f"PRAGMA {pragma}")
+        if version < schema.version:
+            self._upgrade(schema)
+        mode = self.rows("PRAGMA journal_mode")[0][0]
+        if mode != "wal":
+            self.warning = (
+                f"The file system of {self.path} has no support for SQLite's write-ahead log (the mode is "
+                f"{mode!r}). Results are stored all the same, more slowly. "
+                "Point FAMACASE_OUTBOX_DIR to a local disk."
+            )
+
+    def _upgrade(self, schema: Schema) -> None:
+        with self.transaction() as connection:
+            # Read again inside: another process may have been faster.
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            for step in range(version, schema.version):
+                # Not executescript: that would commit first.
+                for statement in _statements(schema.upgrades[step]):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={max(version, schema.version)}")
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        # First of all: after a fork even the lock may be in a state that never ends.
+        if System.getpid() != self._pid:
+            raise OutboxUnavailable(
+                f"{self.path} was opened before this process was forked. Nothing is read or written. "
+                "Open the outbox anew in the child."
+            )
+        with self._lock, _translated(self.path):
+            yield self._connection
+
+
+def is_busy(error: OutboxUnavailable) -> bool:
+    """Whether it was only that another connection holds the lock."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
+
+
+@contextlib.contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise OutboxUnavailable(
+            f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
+            "Free disk space, correct the rights, or point FAMACASE_OUTBOX_DIR to another directory."
+        ) from error
+
+
+def _statements(script: str) -> Iterable[str]:
+    statement = ""
+    for piece in script.split(";"):
+        statement += piece + ";"
+        if sqlite3.complete_statement(statement) and statement.strip("; \n"):
+            yield statement
+            statement = ""
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _keep_for_ever(connection: sqlite3.Connection) -> None:
+    """Keeps a parent's connection from being closed in this child, even when the interpreter ends.
+
+    Closing it would have SQLite look after the parent's log file.
+    """
+    try:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    except (ImportError, AttributeError):  # not CPython
+        _abandoned.append(connection)

@@ -1,0 +1,428 @@
+"""The transactional outbox: what is stored here survives the process, until the back end has it.
+
+One directory a session:
+
+    session.db      what the session is, its runs; written by the controller
+    <writer>.db     results, one database for each process that runs tests
+    files/<sha256>  contents of attachments above 32 KiB; smaller ones are in the writer's database
+    ledger.db       what has been delivered; written by whoever delivers
+    lock.db         the right to deliver
+    presence.lock   held by the controller as long as it lives
+
+No token is ever in there: who sends takes it from the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+from famacase_pytest.delivery.database import (
+    Database,
+    OutboxGone,
+    OutboxTooNew,
+    OutboxUnavailable,
+    Schema,
+    create_database,
+)
+from famacase_pytest.delivery.feed import Feed, Feeds, writer_names
+from famacase_pytest.delivery.ledger import LEDGER, Ledger
+from famacase_pytest.delivery.premises import SESSION, make_session, remove_session, sessions
+from famacase_pytest.delivery.records import Item, Run, StoredFile, Waiting
+from famacase_pytest.delivery.right import DeliveryRight
+from famacase_pytest.delivery.system import System
+from famacase_pytest.delivery.writer import Writer
+
+__all__ = [
+    "Item",
+    "Ledger",
+    "Outbox",
+    "OutboxGone",
+    "OutboxTooNew",
+    "OutboxUnavailable",
+    "Run",
+    "StoredFile",
+    "Waiting",
+    "Writer",
+    "sessions",
+]
+
+_SESSION = Schema(
+    """
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE run (
+        project TEXT NOT NULL,
+        run_id INTEGER NOT NULL,
+        body TEXT,
+        key TEXT,
+        environment_slug TEXT,
+        complete INTEGER NOT NULL,
+        publish INTEGER NOT NULL,
+        requested INTEGER NOT NULL,
+        PRIMARY KEY (project, run_id)
+    ) WITHOUT ROWID
+    """
+)
+
+_AT_LEAST = 50  # numbers of results to look at in one step
+
+
+class Outbox:
+    """The outbox of one session. Its methods may be called from any thread of the process that opened it.
+
+    Every method that reads or writes raises OutboxUnavailable if that is not possible.
+
+    Attributes:
+        directory: the session's, absolute.
+        session_id: its name.
+        warning: None, or one line for people about the file system.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
+        self.session_id = os.path.basename(directory)
+        self._directory = directory
+        self._database = Database(f"{directory}/{SESSION}", _SESSION)
+        self.warning = self._database.warning
+        self._feeds = Feeds(directory)
+        self._lock = threading.RLock()
+        # By writer: the ledger's state in which nothing was left to deliver.
+        self._exhausted: dict[str, tuple[int, int]] = {}
+        self._turn = 0
+        self._given: list[Callable[[], None]] = []
+
+    @classmethod
+    def create(cls, base: Path, meta: Mapping[str, Any]) -> Outbox:
+        """Makes a session's directory.
+
+        Args:
+            base: the directory for it; made, with those above it, if it is not there.
+            meta: what `meta()` gives back; values that JSON can hold.
+
+        Raises:
+            OutboxUnavailable: it cannot be made.
+        """
+        rows = [(key, json.dumps(value)) for key, value in meta.items()]
+
+        def fill(directory: str) -> None:
+            System.mkdir(f"{directory}/files", 0o700)
+            create_database(f"{directory}/ledger.db", LEDGER)
+            path = f"{directory}/{SESSION}"
+            create_database(path, _SESSION)
+            database = Database(path, _SESSION)
+            try:
+                _put_meta(database, rows)
+            finally:
+                database.close()
+
+        # The time is for people and for the order of a list; the rest makes the name unique.
+        stamp = System.strftime("%Y%m%dT%H%M%SZ", System.gmtime())
+        name = f"{stamp}-{System.urandom(4).hex()}"
+        return cls(make_session(os.path.realpath(base), name, fill))
+
+    @classmethod
+    def open(cls, directory: Path) -> Outbox:
+        """Opens the outbox of an earlier session, or of another process of this one.
+
+        Raises:
+            OutboxUnavailable: there is none, or it cannot be read.
+            OutboxTooNew: a newer release has written it.
+        """
+        return cls(os.path.realpath(directory))
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # What the session is
+
+    def meta(self) -> dict[str, Any]:
+        """The values noted about the session, by name."""
+        return {key: json.loads(value) for key, value in self._database.rows("SELECT key, value FROM meta")}
+
+    def set_meta(self, **values: Any) -> None:
+        """Notes values that JSON can hold, each under its name. For the controller alone."""
+        _put_meta(self._database, [(key, json.dumps(value)) for key, value in values.items()])
+
+    def add_run(self, run: Run) -> None:
+        """Notes a run, or notes it anew; completion that was requested stays so. For the controller alone."""
+        body = None if run.body is None else json.dumps(run.body)
+        self._database.change(
+            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, run_id) DO UPDATE SET "
+            "body = excluded.body, key = excluded.key, environment_slug = excluded.environment_slug, "
+            "complete = excluded.complete, publish = excluded.publish, "
+            "requested = MAX(requested, excluded.requested)",
+            (
+                run.project,
+                run.run_id,
+                body,
+                run.key,
+                run.environment_slug,
+                run.complete,
+                run.publish,
+                run.requested,
+            ),
+        )
+
+    def replace_run(self, project: str, provisional: int, run_id: int) -> None:
+        """Notes the id of a run that the controller has created itself; no result refers to it yet.
+
+        What it was created with stays: its results may have to go to another run one day.
+        """
+        self._database.change(
+            "UPDATE OR REPLACE run SET run_id = ? WHERE project = ? AND run_id = ?",
+            (run_id, project, provisional),
+        )
+
+    def runs(self) -> list[Run]:
+        """The runs of the session."""
+        rows = self._database.rows(
+            "SELECT project, run_id, body, key, environment_slug, complete, publish, requested "
+            "FROM run ORDER BY project, run_id"
+        )
+        return [
+            Run(
+                project,
+                run_id,
+                None if body is None else json.loads(body),
+                key,
+                slug,
+                *(bool(f) for f in flags),
+            )
+            for project, run_id, body, key, slug, *flags in rows
+        ]
+
+    def request_completion(self, project: str, run_id: int, *, publish: bool = False) -> None:
+        """Notes that the session has ended well and wants the run completed. For the controller alone.
+
+        Args:
+            project, run_id: the run.
+            publish: make it public too; one that is to be published stays so.
+        """
+        self._database.change(
+            "INSERT INTO run VALUES (?, ?, NULL, NULL, NULL, 1, ?, 1) "
+            "ON CONFLICT (project, run_id) DO UPDATE "
+            "SET complete = 1, requested = 1, publish = MAX(publish, excluded.publish)",
+            (project, run_id, publish),
+        )
+
+    # Who works with it
+
+    def writer(self, name: str, *, max_bytes: int) -> Writer:
+        """A writer of this process, which `close` closes too; see `Writer`."""
+        writer = Writer(self._directory, name, max_bytes=max_bytes)
+        self._given.append(writer.close)
+        return writer
+
+    def writers(self) -> list[str]:
+        """The names of all writers that there have been."""
+        return writer_names(self._directory)
+
+    def ledger(self) -> Ledger:
+        """The ledger, to write for who holds the delivery right, to read for all; `close` closes it too."""
+        ledger = Ledger(f"{self._directory}/ledger.db")
+        self._given.append(ledger.close)
+        return ledger
+
+    def delivery_right(self) -> DeliveryRight:
+        """The right to deliver, not held yet; `close` releases it too."""
+        right = DeliveryRight(self._directory)
+        self._given.append(right.release)
+        return right
+
+    def presence(self) -> DeliveryRight:
+        """Held by the controller as long as it lives: whoever can acquire it knows that the session is over."""
+        right = DeliveryRight(self._directory, "presence.lock")
+        self._given.append(right.release)
+        return right
+
+    # What there is to deliver
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Why a writer's database could not be read, by its name: its results are still to be delivered.
+
+        A session with an entry here must not be removed.
+        """
+        return dict(self._feeds.unreadable)
+
+    def pending(
+        self, ledger: Ledger, limit: int, *, excluding: Collection[tuple[str, int]] = ()
+    ) -> list[Item]:
+        """Finished results that are not settled in the ledger: the oldest of each writer, by turns.
+
+        Cheap when nothing is new, so that it can be asked several times a second.
+
+        Args:
+            ledger: what is settled.
+            limit: results at most.
+            excluding: keys of items that are being delivered.
+
+        Raises:
+            OutboxUnavailable: the directory or the ledger cannot be read. A single writer's database that
+                cannot is passed over; see `unreadable`.
+            OutboxTooNew: a newer release has written a part of it.
+        """
+        items: list[Item] = []
+        with self._lock:
+            ledger.refresh()
+            feeds = list(self._feeds.all())
+            self._turn = (self._turn + 1) % max(1, len(feeds))
+            queues = []
+            for feed in feeds[self._turn :] + feeds[: self._turn]:
+                with self._feeds.reading(feed):
+                    numbers = self._numbers(feed, ledger, limit, excluding)
+                    if numbers:
+                        queues.append((feed, iter(numbers)))
+            while queues and len(items) < limit:
+                queues = [
+                    (feed, numbers)
+                    for feed, numbers in queues
+                    if len(items) < limit and self._take(feed, next(numbers, None), items)
+                ]
+            self._feeds.close_idle()
+        return items
+
+    def unfinished(self) -> list[Item]:
+        """The begun results of all writers, except those that another writer has finished.
+
+        A child that a test runner forks for each test puts what its parent has begun.
+        """
+        with self._lock:
+            feeds = self._feeds.all()
+            begun: list[Item] = []
+            for feed in feeds:
+                with self._feeds.reading(feed):
+                    begun += feed.unfinished()
+            items = [item for item in begun if not self._is_finished(item)]
+            self._feeds.close_idle()
+        return items
+
+    def finish_unfinished(self, item: Item, payload: str) -> bool:
+        """Turns a begun result of a process that is dead into a finished one.
+
+        Args:
+            item: as `unfinished` gave it.
+            payload: the result to deliver.
+
+        Returns:
+            False, and does nothing, if it is unfinished no more.
+        """
+        with self._lock:
+            finished = self._is_finished(item)
+            return self._feeds.of(item.writer).finish(item, None if finished else payload) and not finished
+
+    def item(self, writer: str, seq: int) -> Item | None:
+        """A stored result; None if it was replaced by a later one of its key."""
+        with self._lock:
+            return self._feeds.of(writer).item(seq)
+
+    def attachments(self, item: Item) -> list[StoredFile]:
+        """The files of a result, in the order in which they were put."""
+        with self._lock:
+            return self._feeds.of(item.writer).files(item.seq)
+
+    def count_pending(self, ledger: Ledger) -> dict[tuple[str, int], Waiting]:
+        """What waits, by (project, run); runs for which nothing waits are not there."""
+        results: dict[tuple[str, int], int] = {}
+        files: dict[tuple[str, int], dict[str, int]] = {}
+        with self._lock:
+            for feed in self._feeds.all():
+                with self._feeds.reading(feed):
+                    run_of = {
+                        seq: (project, run) for seq, project, run in feed.waiting(ledger.settled(feed.name))
+                    }
+                    for run in run_of.values():
+                        results[run] = results.get(run, 0) + 1
+                    for seq, sha256, size in feed.contents() if run_of else ():
+                        if seq in run_of:
+                            files.setdefault(run_of[seq], {})[sha256] = size
+            self._feeds.close_idle()
+        return {
+            run: Waiting(count, len(files.get(run, {})), sum(files.get(run, {}).values()))
+            for run, count in results.items()
+        }
+
+    # The end
+
+    def close(self) -> None:
+        """Closes it and all writers, ledgers and delivery rights that it gave out."""
+        for close in reversed(self._given):
+            close()
+        self._given.clear()
+        self._feeds.close()
+        self._database.close()
+
+    def remove(self) -> None:
+        """Closes it and removes the session's directory, and those above it that are left empty.
+
+        Only for who holds the delivery right. Another process that waits for it learns that the session is
+        gone. A session that begins in the same place at this moment is not harmed.
+        """
+        if os.name == "nt":
+            # An open file can be neither renamed nor removed there. The moment without the right is short.
+            self.close()
+            remove_session(self._directory)
+        else:
+            remove_session(self._directory)
+            self.close()
+
+    def _numbers(
+        self, feed: Feed, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]
+    ) -> list[int]:
+        """The numbers of a writer's pending results, ascending, up to `limit` of them."""
+        state = (id(ledger), ledger.generation)
+        # Asked first: what is stored from here on counts as a change the next time.
+        if not feed.has_changed() and self._exhausted.get(feed.name) == state:
+            return []
+        self._exhausted.pop(feed.name, None)
+        settled = ledger.settled(feed.name)
+        seq = ledger.floor(feed.name)
+        numbers: list[int] = []
+        all_settled = True
+        while len(numbers) < limit:
+            found = feed.after(seq, max(_AT_LEAST, limit))
+            if not found:
+                if all_settled:
+                    self._exhausted[feed.name] = state
+                break
+            for seq in found:
+                if seq not in settled:
+                    all_settled = False
+                    if (feed.name, seq) not in excluding:
+                        numbers.append(seq)
+                elif all_settled:
+                    ledger.raise_floor(feed.name, seq)
+        return numbers[:limit]
+
+    def _take(self, feed: Feed, seq: int | None, items: list[Item]) -> bool:
+        """Adds a result to `items`; returns whether its writer may have more."""
+        if seq is None:
+            return False
+        with self._feeds.reading(feed):
+            item = feed.item(seq)
+            if item is not None:
+                items.append(item)
+            return True
+        return False
+
+    def _is_finished(self, item: Item) -> bool:
+        for feed in self._feeds.all():
+            with self._feeds.reading(feed):
+                if feed.has_finished(item.project, item.run_id, item.result_id):
+                    return True
+        return False
+
+
+def _put_meta(database: Database, rows: list[tuple[str, str]]) -> None:
+    with database.transaction() as connection:
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)

@@ -1,0 +1,159 @@
+"""The directory that holds the sessions: made and marked with the first one, gone with the last one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Callable
+
+from famacase_pytest.delivery.database import OutboxUnavailable
+from famacase_pytest.delivery.system import System
+
+SESSION = "session.db"
+
+_ATTEMPTS = 20  # to make a session while others remove the directory above it
+_OWN_PARENT = ".famacase"
+_TAG = "CACHEDIR.TAG"
+_MARKS = {
+    ".gitignore": "*\n",
+    _TAG: (
+        "Signature: 8a477f597d28d172789f06886806bc55\n"
+        "# Made by famacase-pytest: results on their way. What waits here is sent by `famacase resend`.\n"
+    ),
+}
+
+
+def sessions(base: Path) -> list[Path]:
+    """The directories of the sessions that lie in a base, oldest first; none if there is no base.
+
+    Raises:
+        OutboxUnavailable: it cannot be read.
+    """
+    try:
+        with System.scandir(os.path.abspath(base)) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise OutboxUnavailable(
+            f"The outbox {base} cannot be read: {error}. What waits there is not sent. Correct the rights."
+        ) from error
+    return [base / name for name in sorted(names) if os.path.exists(base / name / SESSION)]
+
+
+def make_session(base: str, name: str, fill: Callable[[str], None]) -> str:
+    """Makes a session's directory, which nobody sees before it is complete.
+
+    A base that was there before, and is not ours, gets no marks: they would hide the user's own files from
+    Git and from backups. The session's directory has its own then.
+
+    Args:
+        base: absolute; made if it is not there.
+        name: of the session.
+        fill: makes what is in the directory, whose path it is given.
+
+    Returns:
+        The directory's path.
+
+    Raises:
+        OutboxUnavailable: it cannot be made.
+    """
+    directory = f"{base}/{name}"
+    hidden = f"{base}/.{name}"
+    for attempt in range(_ATTEMPTS):
+        try:
+            own = _make_base(base)
+            System.mkdir(hidden, 0o700)
+            break
+        except FileNotFoundError as error:
+            # Another session's end has just removed the base.
+            if attempt == _ATTEMPTS - 1:
+                raise _unavailable(base, error) from error
+        except OSError as error:
+            raise _unavailable(base, error) from error
+    try:
+        try:
+            # From here on the base is not empty, so nobody can remove it.
+            _mark(base if own else hidden)
+            fill(hidden)
+            System.rename(hidden, directory)
+        except OSError as error:
+            raise _unavailable(base, error) from error
+    except BaseException:
+        System.remove_tree(hidden, ignore_errors=True)
+        _remove_base(base)
+        raise
+    return directory
+
+
+def remove_session(directory: str) -> None:
+    """Removes a session's directory, and the base and `.famacase` above it if nothing else is in them.
+
+    Nothing is raised: results are delivered by now, and what cannot be removed does no harm.
+    """
+    base, name = os.path.split(directory)
+    # Renamed first: nobody shall find half a session.
+    gone = f"{base}/.{name}.gone"
+    try:
+        System.rename(directory, gone)
+    except OSError:
+        gone = directory
+    System.remove_tree(gone, ignore_errors=True)
+    _remove_base(base)
+
+
+def _make_base(base: str) -> bool:
+    """Makes the base if it is not there; returns whether it is ours."""
+    with contextlib.suppress(FileExistsError):
+        System.makedirs(os.path.dirname(base), exist_ok=True)
+        System.mkdir(base)
+        return True
+    return _is_ours(base)
+
+
+def _is_ours(base: str) -> bool:
+    try:
+        with System.open_file(f"{base}/{_TAG}", encoding="utf-8") as tag:
+            return bool(tag.read() == _MARKS[_TAG])
+    except (OSError, ValueError):
+        return False
+
+
+def _mark(directory: str) -> None:
+    for name, text in _MARKS.items():
+        if not os.path.exists(f"{directory}/{name}"):
+            with System.open_file(f"{directory}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+
+
+def _remove_base(base: str) -> None:
+    if not _is_ours(base):
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listdir(base):
+            # Left by a process that was killed while it removed a session.
+            if name.startswith(".") and name.endswith(".gone"):
+                System.remove_tree(f"{base}/{name}", ignore_errors=True)
+        if set(os.listdir(base)) - set(_MARKS):
+            return
+        # The tag last: without it the base is not ours any more.
+        for name in _MARKS:
+            with contextlib.suppress(FileNotFoundError):
+                System.unlink(f"{base}/{name}")
+        try:
+            System.rmdir(base)
+        except OSError:
+            # A session has begun in this moment: it relies on the marks.
+            _mark(base)
+            return
+        parent = os.path.dirname(base)
+        if os.path.basename(parent) == _OWN_PARENT:
+            System.rmdir(parent)
+
+
+def _unavailable(base: str, error: OSError) -> OutboxUnavailable:
+    return OutboxUnavailable(
+        f"The outbox cannot be made in {base}: {error}. Results are not kept there. Free disk space, correct "
+        "the rights, or point FAMACASE_OUTBOX_DIR to another directory."
+    )

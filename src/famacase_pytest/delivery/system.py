@@ -1,0 +1,43 @@
+"""The system's own functions, taken when this module is imported, whatever a test puts in their place later.
+
+Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, the clock. pyfakefs goes further: it searches the
+globals of all modules for `os`, `io`, `pathlib` and for functions that come from them, under whatever name.
+It does not look into classes, hence this one.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sqlite3
+import time
+from typing import Any, Callable, ClassVar
+
+
+class System:
+    """A namespace; `stat`, `open`, `fstat`, `read` and `close` make it a view of the real file system."""
+
+    module = os
+    stat = staticmethod(os.stat)
+    lstat = staticmethod(os.lstat)
+    open = staticmethod(os.open)
+    fstat = staticmethod(os.fstat)
+    read = staticmethod(os.read)
+    write = staticmethod(os.write)
+    close = staticmethod(os.close)
+    replace = staticmethod(os.replace)
+    rename = staticmethod(os.rename)
+    unlink = staticmethod(os.unlink)
+    mkdir = staticmethod(os.mkdir)
+    makedirs = staticmethod(os.makedirs)
+    rmdir = staticmethod(os.rmdir)
+    scandir: ClassVar[Callable[..., Any]] = staticmethod(os.scandir)
+    getpid = staticmethod(os.getpid)
+    urandom = staticmethod(os.urandom)
+    open_file: ClassVar[Callable[..., Any]] = staticmethod(io.open)
+    remove_tree = staticmethod(shutil.rmtree)
+    monotonic = staticmethod(time.monotonic)
+    gmtime = staticmethod(time.gmtime)
+    strftime = staticmethod(time.strftime)
+    connect = staticmethod(sqlite3.connect)

@@ -1,0 +1,335 @@
+"""The writing side of the outbox: one writer, and one database, for each process that runs tests."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import mimetypes
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO, Callable
+
+from famacase_pytest.delivery.database import Database, OutboxUnavailable, Schema, create_database
+from famacase_pytest.delivery.depot import (
+    SMALL,
+    Depot,
+    FullError,
+    OpenFile,
+    Unstorable,
+    bytes_below,
+    check_size,
+    content_of,
+    has_changed,
+    open_file,
+    origin_of,
+)
+from famacase_pytest.delivery.parts import MIB, Attachment, clean_mime_type, clean_name, reason_of
+from famacase_pytest.delivery.records import StoredFile
+from famacase_pytest.delivery.system import System
+
+WRITER = Schema(
+    """
+    CREATE TABLE result (
+        -- AUTOINCREMENT: the number of a replaced result must not come back, it may be in the ledger.
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        run_id INTEGER NOT NULL,
+        result_id TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        UNIQUE (project, run_id, result_id)
+    );
+    CREATE TABLE begun (
+        project TEXT NOT NULL,
+        run_id INTEGER NOT NULL,
+        result_id TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        PRIMARY KEY (project, run_id, result_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE file (
+        seq INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        ref TEXT NOT NULL,
+        sha256 TEXT,
+        size INTEGER NOT NULL,
+        file_name TEXT NOT NULL,
+        mime_type TEXT NOT NULL,
+        problem TEXT,
+        PRIMARY KEY (seq, position)
+    ) WITHOUT ROWID;
+    CREATE TABLE content (
+        sha256 TEXT PRIMARY KEY,
+        bytes BLOB NOT NULL
+    )
+    """
+)
+RESERVED = ("session", "ledger", "lock")
+
+_SCAN_BYTES = 32 * MIB  # that this writer adds before it looks again what the others have added
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def database_path(directory: str, name: str) -> str:
+    """Where a writer's database lies in its session's directory."""
+    return f"{directory}/{name}.db"
+
+
+class Writer:
+    """Stores the results of one process. Its methods may be called from any thread.
+
+    A child that was forked gets a writer of its own, under another name, with its first call: nothing of the
+    parent's connection is touched there.
+
+    Args:
+        directory: the session's, absolute.
+        name: unique in the session; characters other than letters, digits, "-", "_" and "." are replaced.
+        max_bytes: of the session as a whole, beyond which files are not stored; results are.
+
+    Attributes:
+        name: the name in use, another one after a fork.
+        warning: None, or one line for people about the file system.
+
+    Raises:
+        OutboxUnavailable: the database cannot be made.
+    """
+
+    def __init__(self, directory: str, name: str, *, max_bytes: int) -> None:
+        self._directory = directory
+        self._first_name = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+        if self._first_name in RESERVED:
+            raise ValueError(f"{name!r} is the name of another database of the outbox")
+        self._max_bytes = max_bytes
+        # It reads files of the system when it is first used, which may be under a fake file system.
+        if not mimetypes.inited:
+            mimetypes.init()
+        self._start(self._first_name)
+
+    def begin(self, project: str, run_id: int, result_id: str, payload: str) -> None:
+        """Stores the unfinished result of a test that begins now, in the place of an earlier one of this id.
+
+        Raises:
+            OutboxUnavailable: it is not stored.
+        """
+        self._after_fork()
+        self._database.change(
+            "INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", (project, run_id, result_id, _text(payload))
+        )
+
+    def drop_unfinished(self) -> None:
+        """Forgets the results that were begun here and not put: their tests will not be reported.
+
+        Raises:
+            OutboxUnavailable: they are still stored.
+        """
+        self._after_fork()
+        self._database.change("DELETE FROM begun")
+
+    def put(
+        self, project: str, run_id: int, result_id: str, payload: str, files: Sequence[StoredFile] = ()
+    ) -> None:
+        """Stores a finished result with its files' records; its unfinished one goes, all in one transaction.
+
+        A result of the same project, run and id is replaced, and is delivered again if it was delivered.
+
+        Raises:
+            OutboxUnavailable: nothing of it is stored.
+        """
+        self._after_fork()
+        key = (project, run_id, result_id)
+        with self._database.transaction() as connection:
+            store_result(connection, key, payload, files)
+
+    def store(self, source: Attachment) -> StoredFile:
+        """Copies a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
+        self._after_fork()
+        name = clean_name(source.file_name)
+        mime_type = clean_mime_type(source.mime_type, name)
+        empty = StoredFile(source.ref, None, 0, name, mime_type)
+        try:
+            if source.content is not None:
+                sha256, size = self._store_bytes(source.content)
+                return self._stored(empty, sha256, size)
+            assert source.path is not None
+            empty = replace(empty, origin=origin_of(source.path))
+            return self._store_path(empty)
+        except (OSError, ValueError, Unstorable) as error:
+            return replace(empty, problem=_plain(reason_of(error)))
+        except OutboxUnavailable as error:
+            return replace(empty, problem=_plain(f"it could not be stored: {error.__cause__ or error}"))
+
+    def refresh(self, stored: StoredFile) -> StoredFile:
+        """Copies a file again, at the end of its test, if it has changed since or was not there before.
+
+        Returns:
+            The new copy; `stored` if nothing has changed, the file is gone, or it cannot be copied any more.
+        """
+        if stored.origin is None or not has_changed(stored.origin):
+            return stored
+        again = self.store(
+            Attachment(stored.ref, stored.file_name, stored.mime_type, path=stored.origin.path)
+        )
+        # An earlier state of a log is better than none.
+        return stored if again.problem and not stored.problem else again
+
+    def close(self) -> None:
+        """Closes the database; once more does nothing."""
+        self._database.close()
+
+    def _start(self, name: str) -> None:
+        self._pid = System.getpid()
+        self._lock = threading.Lock()
+        self._depot = Depot(f"{self._directory}/files")
+        self._known: set[str] = set()
+        self._used = bytes_below(self._directory)
+        self._added = 0
+        path = database_path(self._directory, name)
+        try:
+            System.stat(path)  # a number of a process may come back within a session
+        except OSError:
+            create_database(path, WRITER)
+        self._database = Database(path, WRITER)
+        self.name = name
+        self.warning = self._database.warning
+
+    def _after_fork(self) -> None:
+        pid = System.getpid()
+        if pid != self._pid:
+            self._database.close()
+            self._start(f"{self._first_name}-{pid}")
+
+    def _store_path(self, empty: StoredFile) -> StoredFile:
+        assert empty.origin is not None
+        file = open_file(empty.origin.path)
+        try:
+            empty = replace(empty, origin=file.origin)
+            sha256, size = self._store_file(file)
+        except (OSError, ValueError, Unstorable) as error:
+            return replace(empty, problem=_plain(reason_of(error)))
+        finally:
+            file.close()
+        return self._stored(empty, sha256, size)
+
+    def _store_file(self, file: OpenFile) -> tuple[str, int]:
+        if file.size > SMALL:
+            self._check_room(file.size)
+        chunks = file.chunks()
+        head = next(chunks, b"")
+        more = next(chunks, b"") if len(head) <= SMALL else b""
+        if len(head) <= SMALL and not more:
+            return self._store_bytes(head)
+        return self._store_large(itertools.chain([head, more], chunks))
+
+    def _store_bytes(self, content: bytes) -> tuple[str, int]:
+        check_size(len(content))
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 in self._known:
+            return sha256, len(content)
+        if len(content) > SMALL:
+            if not self._depot.has(sha256):
+                return self._store_large(iter([content]))
+        else:
+            self._take_room(len(content))
+            self._database.change("INSERT OR IGNORE INTO content VALUES (?, ?)", (sha256, content))
+        self._known.add(sha256)
+        return sha256, len(content)
+
+    def _store_large(self, chunks: Iterator[bytes]) -> tuple[str, int]:
+        taken = 0
+
+        def room(size: int) -> None:
+            nonlocal taken
+            self._take_room(size)
+            taken += size
+
+        new = False
+        try:
+            sha256, size, new = self._depot.put(chunks, room)
+        finally:
+            if not new:
+                with self._lock:
+                    self._added -= taken
+        self._known.add(sha256)
+        return sha256, size
+
+    def _take_room(self, size: int) -> None:
+        self._check_room(size)
+        with self._lock:
+            self._added += size
+
+    def _check_room(self, size: int) -> None:
+        """Raises FullError if so many bytes more are too many, as far as is known of the other writers."""
+        if self._added > _SCAN_BYTES:
+            used = bytes_below(self._directory)
+            with self._lock:
+                self._used, self._added = used, 0
+        if self._used + self._added + size > self._max_bytes:
+            raise FullError
+
+    def _stored(self, empty: StoredFile, sha256: str, size: int) -> StoredFile:
+        database = self._database
+        opener = partial(open_content, lambda: database, self._depot, sha256, size)
+        return replace(empty, sha256=sha256, size=size, opener=opener)
+
+
+def store_result(
+    connection: sqlite3.Connection, key: tuple[str, int, str], payload: str, files: Sequence[StoredFile]
+) -> None:
+    """The statements that turn a begun result into a finished one, within a transaction of the caller."""
+    same = "project = ? AND run_id = ? AND result_id = ?"
+    earlier = connection.execute(f"SELECT seq FROM result WHERE {same}", key).fetchone()
+    if earlier:
+        connection.execute("DELETE FROM file WHERE seq = ?", earlier)
+        connection.execute("DELETE FROM result WHERE seq = ?", earlier)
+    connection.execute(f"DELETE FROM begun WHERE {same}", key)
+    seq = connection.execute(
+        "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?, ?, ?)", (*key, _text(payload))
+    ).lastrowid
+    if files:
+        connection.executemany(
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    seq,
+                    position,
+                    file.ref,
+                    file.sha256,
+                    file.size,
+                    file.file_name,
+                    file.mime_type,
+                    file.problem,
+                )
+                for position, file in enumerate(files)
+            ],
+        )
+
+
+def open_content(database: Callable[[], Database], depot: Depot, sha256: str, size: int) -> BinaryIO:
+    """Opens a stored content, which lies in the writer's database or beside it. Raises OSError.
+
+    Args:
+        database: gives the writer's, open; called only if the content lies there.
+        depot: holds the large ones.
+        sha256, size: of the content.
+    """
+    if size > SMALL:
+        return depot.open(sha256)
+    try:
+        rows = database().rows("SELECT bytes FROM content WHERE sha256 = ?", (sha256,))
+    except OutboxUnavailable as error:
+        # Whoever sends the file knows what to do about an OSError.
+        raise OSError(str(error)) from error
+    if not rows:
+        raise FileNotFoundError(f"the outbox has no content {sha256}")
+    return content_of(rows[0][0])
+
+
+def _text(payload: str) -> str:
+    """JSON text that SQLite takes: half of a surrogate pair, which it refuses, as JSON's own escape."""
+    return payload if payload.isascii() else _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", payload)
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
