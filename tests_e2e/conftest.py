@@ -1,65 +1,126 @@
-"""Whole pytest sessions in subprocesses, against a real back end."""
+"""Whole pytest sessions in subprocesses, against a real back end.
+
+Between the two stands a `FaultLayer`, which records every request; what a session has sent is held against
+the contract when its test ends. Sessions run in a directory and with a temporary directory of their own, so
+that what they leave behind shows.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract import violations
 from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.errors import Refused
 from famacase_pytest.server.process import ServerProcess
+from fault_layer import FaultLayer
 
 SAMPLE = Path(__file__).parent / "sample_project"
 # Long enough that neither occurs in an output by chance.
 TOKENS = {"SMOKE": "rep_smoke_7d41", "SHOP": "rep_shop_c09e"}
 
+# Plugins that the sessions use. Others that are installed here take longer to load than a session lasts.
+_PLUGINS = ("famacase", "qase_pytest", "xdist", "pytest-bdd", "pytest_forked")
+
+# Stands in for pip, which upstream asks for versions in ten processes of a second each.
+_PIP = "#!/bin/sh\necho 'pip 0.0.0 from nowhere'\necho 'Version: 0.0.0'\n"
+
 # A project of its own, which only sessions in subprocesses run.
 collect_ignore = [str(SAMPLE)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_proxy() -> Iterator[None]:
+    """Loopback is reached directly, whatever proxy the machine is told to use."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            monkeypatch.delenv(name)
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A local back end with the projects SMOKE and SHOP; SMOKE has environment `staging` and two plans."""
+    """A local back end with the projects SMOKE and SHOP.
+
+    Each has the environment ``staging``; SMOKE has ``nightly`` too, and plan 7 with the cases 101 and 201.
+    """
     with ServerProcess.start(
         tmp_path_factory.mktemp("server"),
         projects=TOKENS,
+        environments=[("SMOKE", "nightly")],
         plans=[("SMOKE", 7, [101, 201])],
     ) as process:
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def api(server: ServerProcess) -> Iterator[ReporterApi]:
-    """Reads back what the back end holds."""
+    """Reads back what the back end holds; not through the fault layer."""
     with ReporterApi(server.url, TOKENS) as api:
         yield api
+
+
+@contextlib.contextmanager
+def recording(server: ServerProcess) -> Iterator[FaultLayer]:
+    """A fault layer whose record is held against the contract at the end."""
+    with FaultLayer(server.url, tokens=TOKENS) as layer:
+        yield layer
+    problems = violations(layer.exchanges())
+    assert not problems, "The client broke the contract:\n" + "\n".join(problems)
+
+
+@pytest.fixture
+def layer(server: ServerProcess) -> Iterator[FaultLayer]:
+    """What the sessions of the test talk to: it records, and fails on demand."""
+    with recording(server) as layer:
+        yield layer
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a session in a subprocess ended.
 
-    Args:
+    Attributes:
         code: pytest's exit code.
         output: what it printed, errors included.
-        runs: ids of the runs that it linked to, in order of first mention.
+        left: what is there since, relative to the project, and below ``TMP/`` in the temporary directory.
     """
 
     code: int
     output: str
+    left: tuple[str, ...] = ()
 
     def lines(self, text: str) -> list[str]:
         """The lines of output that hold a text."""
         return [line for line in self.output.splitlines() if text in line]
+
+    @property
+    def notices(self) -> list[str]:
+        """The lines in which this package speaks."""
+        return [line for line in self.output.splitlines() if line.startswith("famacase: ")]
+
+    @property
+    def counts(self) -> str:
+        """The last line of pytest's summary, without times: "1 failed, 2 passed"."""
+        for line in reversed(self.output.splitlines()):
+            if " in " in line and line.strip("= ")[:1].isdigit():
+                return line.strip("= ").partition(" in ")[0]
+        return ""
 
 
 class Project:
@@ -67,12 +128,23 @@ class Project:
 
     Args:
         directory: where it is.
-        environ: the variables of each session, beside those a process needs.
+        environ: the variables of each session, beside those that a process needs.
+        secrets: texts that no output may show.
     """
 
-    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, environ: Mapping[str, str], secrets: Collection[str] = tuple(TOKENS.values())
+    ) -> None:
         self.directory = directory
         self.environ = dict(environ)
+        self.secrets = set(secrets)
+        self.temporary = directory.parent / f"{directory.name}-tmp"
+        self.temporary.mkdir()
+        self._programs = directory.parent / f"{directory.name}-bin"
+        self._programs.mkdir()
+        pip = self._programs / "pip"
+        pip.write_text(_PIP, encoding="utf-8")
+        pip.chmod(0o755)
 
     def write(self, **files: str) -> None:
         """Write files: ``test_x="..."`` becomes ``test_x.py``."""
@@ -86,7 +158,7 @@ class Project:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line of a session."""
-        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        return [sys.executable, "-m", "pytest", *(f"-pno:{name}" for name in _unwanted()), *arguments]
 
     def environment(self, environ: Mapping[str, str | None]) -> dict[str, str]:
         """The variables of a session; None removes one."""
@@ -95,68 +167,152 @@ class Project:
             for name, value in os.environ.items()
             if not name.startswith(("FAMACASE_", "QASE_", "PYTEST_", "COV_"))
         }
-        merged: dict[str, str | None] = {**base, **self.environ, **environ}
+        own = {
+            "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
+            "TMPDIR": str(self.temporary),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        merged: dict[str, str | None] = {**base, **own, **self.environ, **environ}
         return {name: value for name, value in merged.items() if value is not None}
 
-    def run(self, *arguments: str, timeout: float = 120, **environ: str | None) -> Outcome:
-        """Run pytest to its end.
+    def start(self, *arguments: str, **environ: str | None) -> subprocess.Popen[bytes]:
+        """Start pytest and return at once; `finish` waits for it."""
+        return self._start(self.command(arguments), environ)
+
+    def finish(
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        timeout: float = 120,
+        leaves: Collection[str] | None = (),
+        before: Collection[str] | None = None,
+    ) -> Outcome:
+        """Wait for a session.
+
+        Args:
+            process: as `start` returned it.
+            timeout: seconds after which it is killed and the test fails.
+            leaves: what may be there afterwards that was not there before; None: anything.
+            before: what was there before; None: what is there now.
+        """
+        known = self._there() if before is None else before
+        try:
+            output = process.communicate(timeout=timeout)[0].decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output = process.communicate()[0].decode("utf-8", "replace")
+            pytest.fail(f"The session did not end within {timeout:g} s:\n{output}")
+        left = tuple(sorted(set(self._there()) - set(known)))
+        shown = [secret for secret in self.secrets if secret in output]
+        assert not shown, f"A token shows in the output:\n{output}"
+        stray = [name for name in left if leaves is not None and not _is_below(name, leaves)]
+        assert not stray, f"The session left {stray} behind:\n{output}"
+        return Outcome(process.returncode, output, left)
+
+    def run(
+        self,
+        *arguments: str,
+        timeout: float = 120,
+        leaves: Collection[str] | None = (),
+        **environ: str | None,
+    ) -> Outcome:
+        """Run pytest to its end. No output may show a token.
 
         Args:
             arguments: of the command line.
-            timeout: seconds after which it is killed and the test fails.
+            timeout, leaves: see `finish`.
             environ: variables of this session; None removes one of the project's.
         """
-        process = subprocess.run(
-            self.command(arguments),
-            cwd=self.directory,
-            env=self.environment(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-            check=False,
-        )
-        return Outcome(process.returncode, process.stdout.decode("utf-8", "replace"))
+        return self._finished(self.command(arguments), environ, timeout, leaves)
 
-    def run_script(self, script: str, timeout: float = 120, **environ: str | None) -> Outcome:
+    def run_script(
+        self, script: str, *, timeout: float = 120, leaves: Collection[str] | None = (), **environ: str | None
+    ) -> Outcome:
         """Run a Python script in the project, for what a command line cannot show."""
-        process = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)],
+        return self._finished([sys.executable, "-c", textwrap.dedent(script)], environ, timeout, leaves)
+
+    def _finished(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str | None],
+        timeout: float,
+        leaves: Collection[str] | None,
+    ) -> Outcome:
+        before = self._there()
+        return self.finish(self._start(command, environ), timeout=timeout, leaves=leaves, before=before)
+
+    def _start(self, command: Sequence[str], environ: Mapping[str, str | None]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
             cwd=self.directory,
             env=self.environment(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=timeout,
-            check=False,
         )
-        return Outcome(process.returncode, process.stdout.decode("utf-8", "replace"))
+
+    def _there(self) -> list[str]:
+        """All files and directories of the project, and what stands in its temporary directory."""
+        found = [path.relative_to(self.directory).as_posix() for path in self.directory.rglob("*")]
+        # pytest keeps the temporary directories of its last sessions, with or without this package.
+        found += [f"TMP/{path.name}" for path in self.temporary.glob("*") if not path.match("pytest-of-*")]
+        return found
 
 
-@pytest.fixture
-def project(tmp_path: Path, server: ServerProcess) -> Project:
-    """An empty project that reports to SMOKE at the local back end."""
-    directory = tmp_path / "project"
+@functools.cache
+def _unwanted() -> list[str]:
+    """The pytest plugins that are installed here and that no session uses."""
+    # In this way the names are had from Python 3.9 on.
+    installed = {
+        entry_point.name
+        for distribution in distributions()
+        for entry_point in distribution.entry_points
+        if entry_point.group == "pytest11"
+    }
+    return [*sorted(installed.difference(_PLUGINS)), "cacheprovider"]
+
+
+def _is_below(name: str, places: Collection[str]) -> bool:
+    return any(name == place or f"{name}/".startswith(f"{place}/") for place in places)
+
+
+def new_project(directory: Path, url: str) -> Project:
+    """An empty project that reports to SMOKE at the given address.
+
+    Args:
+        directory: where it is made.
+        url: of the back end.
+    """
     directory.mkdir()
     (directory / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     return Project(
         directory,
         {
             "FAMACASE_MODE": "testops",
-            "FAMACASE_API_URL": server.url,
+            "FAMACASE_API_URL": url,
             "FAMACASE_REPORTER_TOKEN": TOKENS["SMOKE"],
             "FAMACASE_TESTOPS_PROJECT": "SMOKE",
         },
     )
 
 
+def copy_sample(project: Project) -> Project:
+    """Put the sample suite into a project."""
+    unwanted = shutil.ignore_patterns("__pycache__", "build")
+    shutil.copytree(SAMPLE, project.directory, dirs_exist_ok=True, ignore=unwanted)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, layer: FaultLayer) -> Project:
+    """An empty project that reports to SMOKE at the local back end."""
+    return new_project(tmp_path / "project", layer.url)
+
+
 @pytest.fixture
 def sample(project: Project) -> Project:
     """The sample project, reporting to SMOKE at the local back end."""
-    shutil.copytree(
-        SAMPLE, project.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "build")
-    )
-    return project
+    return copy_sample(project)
 
 
 class Runs:
@@ -164,17 +320,15 @@ class Runs:
 
     Args:
         api: reads them.
-        url: of the back end.
     """
 
-    def __init__(self, api: ReporterApi, project: str = "SMOKE") -> None:
+    def __init__(self, api: ReporterApi) -> None:
         self._api = api
-        self._project = project
         self._known = self._last()
 
     def _last(self) -> int:
         # Run ids count up over all projects; a run of our own tells where the count stands.
-        return self._api.create_run(self._project, {"title": "mark", "is_autotest": True}, _uuid())
+        return self._api.create_run("SMOKE", {"title": "mark", "is_autotest": True}, str(uuid.uuid4()))
 
     def new(self) -> list[dict[str, Any]]:
         """The runs that were created since, oldest first, of any project."""
@@ -194,13 +348,11 @@ class Runs:
         assert len(found) == 1, f"{len(found)} runs were created: {found}"
         return found[0]
 
-    def results(self, run: int | Mapping[str, Any]) -> list[dict[str, Any]]:
+    def results(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the back end holds of a run."""
-        if isinstance(run, int):
-            return list(self._api.list_results(self._project, run))
         return list(self._api.list_results(run["project"], run["id"]))
 
-    def by_title(self, run: int | Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def by_title(self, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """The results of a run, by title; titles must be distinct."""
         results = self.results(run)
         named = {result["title"]: result for result in results}
@@ -208,15 +360,7 @@ class Runs:
         return named
 
 
-def _uuid() -> str:
-    import uuid
-
-    return str(uuid.uuid4())
-
-
 def _run_or_none(api: ReporterApi, code: str, run_id: int) -> dict[str, Any] | None:
-    from famacase_pytest.errors import Refused
-
     try:
         return api.get_run(code, run_id)
     except Refused as error:

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("pytest_bdd")
 
-from pytest_bdd import given, parsers, scenarios, then, when  # noqa: E402
+from pytest_bdd import given, parsers, scenarios, then, when
 
 scenarios("features/basket.feature")
 

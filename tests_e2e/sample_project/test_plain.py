@@ -11,7 +11,12 @@ def test_without_decorators():
 @qase.id(101)
 @qase.title("A title with ümlauts and 漢字")
 @qase.suite("Shop.Cart")
-@qase.fields(("severity", "critical"), ("priority", "high"), ("layer", "e2e"), ("description", "Adds **one** item"))
+@qase.fields(
+    ("severity", "critical"),
+    ("priority", "high"),
+    ("layer", "e2e"),
+    ("description", "Adds **one** item"),
+)
 def test_everything_named():
     assert True
 
