@@ -5,9 +5,13 @@ A session that does not use Famacase passes through here without importing anyth
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from .session import Session
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,11 +47,46 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     of(config).summarize(terminalreporter)
 
 
+class ReportingHooks:
+    """Registered by a session that reports; any other is not called for each test.
+
+    Args:
+        session: the one that registers it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logstart(self) -> None:
+        self._session.test_began()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self) -> None:
+        self._session.test_finished()
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+        self._session.ending(exitstatus)
+        yield
+        self._session.finish()
+
+
 class XdistHooks:
-    """Registered by an active session where xdist takes part."""
+    """Registered by an active session where xdist takes part, since these hooks are xdist's own.
 
-    @pytest.hookimpl(optionalhook=True)
+    Args:
+        session: the one that registers it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
     def pytest_configure_node(self, node: Any) -> None:
-        from .session import of
+        self._session.brief_worker(node.workerinput)
 
-        of(node.config).brief_worker(node.workerinput)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._session.worker_ended(getattr(node, "workeroutput", {}))
+
+    def pytest_handlecrashitem(self, report: Any) -> None:
+        self._session.worker_crashed(report.node.gateway.id, str(report.longrepr))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import shlex
 import tempfile
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,13 @@ import pytest
 
 from . import upstream
 from .errors import ApiError, SettingsError, UpstreamMismatch
+from .plugin import ReportingHooks, XdistHooks
+from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings, resolve
 
 if TYPE_CHECKING:
-    from .delivery.channel import Channel
+    from .delivery.channel import Channel, Leftovers
+    from .upstream.each_test import TestWatch
     from .upstream.patches import Installation
 
 # Options under which pytest runs no test: nothing is validated, requested or stored.
@@ -106,9 +111,6 @@ class Speaker:
         if reporter is not None:
             self.summarize(reporter)
 
-    def brief_worker(self, workerinput: dict[str, Any]) -> None:
-        """Hand an xdist worker what it must not find out for itself; nothing where nothing is reported."""
-
     def summarize(self, terminalreporter: Any) -> None:
         """Say what there is to say after the last test. The controller speaks for its workers."""
         if not self._is_worker:
@@ -158,8 +160,11 @@ class Session(Speaker):
             self._briefing = config.workerinput.get(_BRIEFING, {})  # type: ignore[attr-defined]
         self._installation: Installation | None = None
         self._channel: Channel | None = None
-        self._directory: Path | None = None
+        self._runs: dict[str, int] = {}
+        self._watch: TestWatch | None = None
+        self._leftovers: Leftovers | None = None
         self._plan_cases: dict[str, list[int]] = {}
+        self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
         self._failed = False
 
     # The beginning and the end
@@ -172,9 +177,13 @@ class Session(Speaker):
         """
         from .upstream import client, plan_loader
         from .upstream.config_reader import ConfigReader
+        from .upstream.each_test import TestWatch
         from .upstream.patches import Bindings, Installation
 
         settings = self._settings
+        if settings.mode.value in NEEDS_BACKEND:
+            # Opened before anything is rebound: the environment is still what the user gave.
+            self._open_channel()
         bindings = Bindings(
             client=client.bound_to(self),
             plan_loader=plan_loader.bound_to(self),
@@ -189,10 +198,12 @@ class Session(Speaker):
         installation.check()
         installation.install()
         self._installation = installation
-        if self._config.pluginmanager.hasplugin("xdist") and not self._is_worker:
-            from .plugin import XdistHooks
-
-            self._config.pluginmanager.register(XdistHooks(), "famacase-xdist")
+        if self._channel is not None:
+            self._watch = TestWatch(self._config, self._channel)
+        plugins = self._config.pluginmanager
+        plugins.register(ReportingHooks(self), "famacase-reporting")
+        if plugins.hasplugin("xdist") and not self._is_worker:
+            plugins.register(XdistHooks(self), "famacase-xdist")
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""
@@ -200,30 +211,44 @@ class Session(Speaker):
             self._installation.undo()
         if self._channel is not None:
             self._channel.close()
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
 
     # What upstream's client and plan loader ask for
 
     def channel(self) -> Channel:
-        """The way to the back end, opened when it is first needed."""
+        """The way to the back end."""
         if self._channel is None:
-            from .delivery.api import ReporterApi
-            from .delivery.direct import DirectChannel
-            from .delivery.worker import WorkerChannel
-
-            settings = self._settings
-            api = ReporterApi(
-                settings.base_url,
-                settings.tokens.for_project,
-                timeout=settings.timeout.value,
-                attempts=settings.retry_attempts.value,
-                connections=settings.attachment_workers.value + 4,
-                notify=self._notices.append,
-            )
-            direct = DirectChannel(api, workers=settings.attachment_workers.value)
-            self._channel = direct if self._briefing is None else WorkerChannel(direct, self._briefing)
+            self._open_channel()
+        assert self._channel is not None
         return self._channel
+
+    def _open_channel(self) -> None:
+        from . import channels
+
+        if self._briefing is None:
+            self._note_earlier_sessions()
+            self._channel = channels.for_controller(
+                self._settings, self._config.rootpath, os.environ, self._notices.append
+            )
+        else:
+            worker = self._config.workerinput["workerid"]  # type: ignore[attr-defined]
+            self._channel = channels.for_worker(self._settings, self._briefing, worker, self._notices.append)
+
+    def _note_earlier_sessions(self) -> None:
+        from . import channels
+        from .delivery.outbox import OutboxTooNew, OutboxUnavailable
+
+        base = channels.outbox_base(self._settings, self._config.rootpath)
+        try:
+            waiting = channels.waiting_sessions(base)
+        except (OutboxTooNew, OutboxUnavailable) as error:
+            self._notices.append(str(error))
+            return
+        if waiting:
+            results = sum(count for _, count in waiting)
+            self._notices.append(
+                f"{results} results of {len(waiting)} earlier sessions wait in {base}. "
+                f"Send them with: {self._resend_command()}"
+            )
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """The cases of a plan; kept for the workers, which must not ask the back end."""
@@ -235,8 +260,14 @@ class Session(Speaker):
         return self._plan_cases[code]
 
     def run_url(self, run_id: Any) -> str:
-        """The page of a run."""
-        return f"{self._settings.base_url}/runs/{run_id}"
+        """The page of a run; of one that could not be created yet, the page of all."""
+        base = f"{self._settings.base_url}/runs"
+        return f"{base}/{run_id}" if run_id and int(run_id) > 0 else base
+
+    def run_opened(self, code: str, run_id: int) -> None:
+        """A run of the session is known."""
+        self._runs[code] = run_id
+        self._write_run_file()
 
     def could_not_start(self, error: ApiError) -> None:
         """The back end could not be opened: upstream falls back, or reports nothing."""
@@ -251,20 +282,117 @@ class Session(Speaker):
         """The results are there; their run stays open."""
         self._notices.append(str(error))
 
+    # What pytest and xdist tell
+
+    def test_began(self) -> None:
+        """A test begins."""
+        if self._watch is not None:
+            self._watch.began()
+
+    def test_finished(self) -> None:
+        """A test has ended; its result is taken before the next one begins."""
+        if self._watch is not None:
+            self._watch.finished()
+
     def brief_worker(self, workerinput: dict[str, Any]) -> None:
-        """As ``Speaker.brief_worker``."""
+        """Hand an xdist worker what it must not find out for itself."""
         workerinput[_BRIEFING] = {
             "run_file": str(self._run_file()),
             "failed": self._failed,
             "plan_cases": self._plan_cases,
+            "outbox": str(self._channel.directory) if self._channel and self._channel.directory else None,
         }
 
+    def worker_ended(self, workeroutput: Mapping[str, Any]) -> None:
+        """Take what a worker says of itself at its end."""
+        report = workeroutput.get(_BRIEFING, {})
+        self._notices.extend(report.get("notices", ()))
+        if self._channel is not None:
+            self._channel.worker_losses += report.get("lost", 0)
+
+    def worker_crashed(self, worker: str, message: str) -> None:
+        """Report the test in which a worker died."""
+        if self._channel is not None:
+            self._channel.finish_crashed(worker, "failed", message)
+
+    def ending(self, exitstatus: int) -> None:
+        """The last test is over; upstream completes its run next."""
+        if self._channel is not None and not self._is_worker:
+            interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+            self._channel.note_end("interrupted" if interrupted else "normal")
+
+    def finish(self) -> None:
+        """Upstream is done: see everything delivered."""
+        if self._channel is None:
+            return
+        self._channel.drain()
+        self._leftovers = self._channel.leftovers()
+        if self._is_worker:
+            self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
+                "lost": self._leftovers.lost,
+                "notices": self._notices,
+            }
+        else:
+            self._write_run_file()
+
+    def summarize(self, terminalreporter: Any) -> None:
+        super().summarize(terminalreporter)
+        if self._leftovers is not None and not self._is_worker:
+            for line, good in self._summary(self._leftovers):
+                terminalreporter.write_line(f"famacase: {line}", **({} if good else {"yellow": True}))
+            self._leftovers = None
+
+    def _summary(self, left: Leftovers) -> Iterator[tuple[str, bool]]:
+        """The lines that tell how far delivery came, each with whether that is good."""
+        where = ", ".join(self.run_url(self.channel().real_run(*run)) for run in self._runs.items())
+        if left.delivered:
+            yield f"{left.delivered} results delivered to {where}", True
+        for reason in left.rejected:
+            yield f"a result was refused by the back end and is kept: {reason}", False
+        if left.lost:
+            yield f"{left.lost} results are lost; their run stays open.", False
+        if left.waiting or left.open_runs or left.rejected:
+            reason = f" ({left.reason})" if left.reason else ""
+            what = f"{left.waiting} results wait" if left.waiting else "a run waits to be completed"
+            yield (
+                f"{what} in {self.channel().directory}{reason}. Send them with: {self._resend_command()}",
+                False,
+            )
+
+    def _resend_command(self) -> str:
+        """The command that sends what waits, as it is called from where pytest was."""
+        from . import channels
+
+        base = channels.outbox_base(self._settings, self._config.rootpath)
+        if self._channel is not None and self._channel.directory is not None:
+            base = self._channel.directory.parent
+        default = Path.cwd() / channels.OUTBOX
+        return "famacase resend" if base == default else f"famacase resend --dir {shlex.quote(str(base))}"
+
     def _run_file(self) -> Path:
+        """Where upstream's controller leaves the run for its workers: a path of this session's own."""
         if self._briefing:
             return Path(self._briefing["run_file"])
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="famacase-"))
-        return self._directory / "run"
+        if self._channel is not None and self._channel.directory is not None:
+            return self._channel.directory / "run"
+        return self._spare_run_file
+
+    def _write_run_file(self) -> None:
+        """Write id and link of the run as JSON, for the jobs that come after this one."""
+        if self._settings.run_file is None or self._is_worker or not self._runs:
+            return
+        runs = []
+        for code, run_id in self._runs.items():
+            real = self.channel().real_run(code, run_id)
+            runs.append({"project": code, "id": real if real > 0 else None, "url": self.run_url(real)})
+        document = runs[0] if len(runs) == 1 else {"runs": runs}
+        try:
+            self._settings.run_file.value.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        except OSError as error:
+            self._notices.append(
+                f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "
+                f"written ({error.strerror}): the id of the run stands nowhere else than here. Choose another path."
+            )
 
 
 _STATE: pytest.StashKey[Session | Bystander] = pytest.StashKey()

@@ -8,20 +8,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from ..errors import Refused
+from ..errors import ApiError, Refused
 from .api import ReporterApi
 from .attachments import Fingerprint, upload_all
-from .channel import Parcel
-from .parts import Attachment
+from .channel import Channel, Leftovers, Parcel
 from .references import note_missing, resolve_refs
 
 
-class DirectChannel:
-    """Sends results from the process that has them. Its methods are those of ``Channel``.
+class DirectChannel(Channel):
+    """Sends results from the process that has them.
 
     Args:
         api: the back end.
         workers: upload requests at a time.
+
+    Attributes:
+        delivered, lost: results that the back end has taken, and has not.
     """
 
     def __init__(self, api: ReporterApi, *, workers: int) -> None:
@@ -30,6 +32,7 @@ class DirectChannel:
         self._known: dict[tuple[str, Fingerprint], str] = {}
         self._lock = threading.Lock()
         self.delivered = 0
+        self.lost = 0
 
     def open_project(self, code: str) -> None:
         self._api.get_project(code)
@@ -52,13 +55,15 @@ class DirectChannel:
             raise
         return True
 
-    def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
-        return None
-
-    def keep(self, source: Attachment) -> None:
-        return None
-
     def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
+        try:
+            self._put(code, run_id, parcels)
+        except ApiError:
+            with self._lock:
+                self.lost += len(parcels)
+            raise
+
+    def _put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
         sources = [source for parcel in parcels for source in parcel.files]
         outcome = upload_all(self._api, code, sources, workers=self._workers, known=self._known)
         results = []
@@ -80,6 +85,12 @@ class DirectChannel:
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         return self._api.publish_run(code, run_id)
+
+    def settle(self) -> None:
+        """Nothing is ever open here; see ``Sink.settle``."""
+
+    def leftovers(self) -> Leftovers:
+        return Leftovers(delivered=self.delivered, lost=self.lost + self.worker_losses)
 
     def close(self) -> None:
         self._api.close()

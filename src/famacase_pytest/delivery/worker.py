@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import Refused
-from .channel import Channel, Parcel
+from .channel import Channel, Leftovers, Parcel
+from .direct import DirectChannel
 from .parts import Attachment
+from .sink import Sink
 
 
-class WorkerChannel:
-    """Answers upstream's look-ups from what the controller handed over. Its methods are those of ``Channel``.
+class WorkerChannel(Channel):
+    """Answers upstream's look-ups from what the controller handed over.
 
     Args:
         inner: takes the results.
@@ -20,7 +22,7 @@ class WorkerChannel:
             cases of its plan by project.
     """
 
-    def __init__(self, inner: Channel, briefing: Mapping[str, Any]) -> None:
+    def __init__(self, inner: Sink | DirectChannel, briefing: Mapping[str, Any]) -> None:
         self._inner = inner
         self._briefing = briefing
 
@@ -54,6 +56,12 @@ class WorkerChannel:
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         return None
+
+    def drain(self) -> None:
+        self._inner.settle()
+
+    def leftovers(self) -> Leftovers:
+        return Leftovers(lost=self._inner.lost)
 
     def close(self) -> None:
         self._inner.close()

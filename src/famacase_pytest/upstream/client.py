@@ -10,7 +10,7 @@ from qase.commons import ReporterException
 from qase.commons.client.base_api_client import BaseApiClient
 
 from ..delivery.channel import Channel
-from ..errors import ApiError
+from ..errors import ApiError, Refused
 from .payload import PayloadOptions, wire_result
 
 
@@ -22,6 +22,9 @@ class ReportingSession(Protocol):
 
     def run_url(self, run_id: Any) -> str:
         """The page of a run."""
+
+    def run_opened(self, code: str, run_id: int) -> None:
+        """Told of the run that results of a project go to."""
 
     def could_not_start(self, error: ApiError) -> None:
         """Told when the back end cannot be opened; upstream falls back."""
@@ -91,6 +94,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         with self._reporting_failure(self.session.could_not_start):
             run_id = self.session.channel().create_run(project_code, body)
         self._created.add((project_code, run_id))
+        self.session.run_opened(project_code, run_id)
         return run_id
 
     def check_test_run(self, project_code: str, run_id: Any) -> bool:
@@ -98,7 +102,17 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         if (project_code, int(run_id)) in self._created:
             return True
         with self._reporting_failure(self.session.could_not_start):
-            return self.session.channel().check_run(project_code, int(run_id))
+            found = self.session.channel().check_run(project_code, int(run_id))
+        if found:
+            self.session.run_opened(project_code, int(run_id))
+        else:
+            self.session.could_not_start(
+                Refused(
+                    f"Project {project_code} has no run {run_id}: nothing of this session is reported. "
+                    "Check FAMACASE_TESTOPS_RUN_ID."
+                )
+            )
+        return found
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Hand a batch of upstream's results to the channel."""
@@ -115,7 +129,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
                 publish=bool(getattr(self.config.testops, "show_public_report_link", False)),
             )
         if completed:
-            self.logger.log(f"Famacase run link: {self.session.run_url(run_id)}", "info")
+            real = self.session.channel().real_run(project_code, int(run_id))
+            self.logger.log(f"Famacase run link: {self.session.run_url(real)}", "info")
 
     def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
         """The public link of the run, which upstream logs."""

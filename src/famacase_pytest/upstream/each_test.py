@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 from ..delivery.channel import Channel
-from .payload import KEPT, file_source
+from .payload import KEPT, PayloadOptions, file_source, wire_result
 
 
 class InlineThreading:
@@ -59,6 +59,38 @@ def keeping_attachments(original: Callable[..., None], channel: Callable[[], Cha
         original(runtime, attachment)
 
     return add_attachment
+
+
+class TestWatch:
+    """Follows the tests of a session, from one to the next.
+
+    Args:
+        config: pytest's; upstream keeps its plugin there.
+        channel: takes what there is.
+    """
+
+    __test__ = False  # for pytest, which would otherwise collect a class of this name
+
+    def __init__(self, config: Any, channel: Channel) -> None:
+        self._config = config
+        self._channel = channel
+        self._options: PayloadOptions | None = None
+
+    def began(self) -> None:
+        """Store the unfinished result of the test that begins, in case the process does not survive it."""
+        plugin = getattr(self._config, "qase", None)
+        if plugin is None:
+            return
+        if self._options is None:
+            self._options = PayloadOptions.from_config(plugin.reporter.config)
+        for code, run_id, result in begun(plugin):
+            self._channel.begin(code, run_id, wire_result(result, self._options).payload)
+
+    def finished(self) -> None:
+        """Hand over the result of the test that has ended."""
+        plugin = getattr(self._config, "qase", None)
+        if plugin is not None:
+            flush(plugin)
 
 
 def flush(plugin: Any) -> None:

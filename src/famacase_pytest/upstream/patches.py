@@ -185,8 +185,8 @@ class Installation:
             raise UpstreamMismatch(
                 f"qase-pytest {upstream_version('qase-pytest')} with qase-python-commons "
                 f"{upstream_version()} is not as this release of famacase-pytest knows it: "
-                f"{'; '.join(problems)}. No result of this session is reported, neither to Famacase nor to Qase; the tests run all "
-                "the same. Install a newer famacase-pytest, or an older qase-pytest."
+                f"{'; '.join(problems)}. No result of this session is reported, neither to Famacase nor to "
+                "Qase; the tests run all the same. Install a newer famacase-pytest, or an older qase-pytest."
             )
 
     def install(self) -> None:

@@ -1,0 +1,157 @@
+"""How a session opens its way to the back end: through an outbox if there can be one, else directly."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .delivery.api import ReporterApi
+from .delivery.channel import Channel
+from .delivery.direct import DirectChannel
+from .delivery.outbox import Outbox, OutboxUnavailable, sessions
+from .delivery.outbox_channel import OutboxChannel
+from .delivery.sink import Sink
+from .delivery.spawn import Courier
+from .delivery.worker import WorkerChannel
+from .settings.model import Settings
+
+MIB = 1024 * 1024
+
+# Where the outbox is, below pytest's rootdir.
+OUTBOX = Path(".famacase", "outbox")
+
+Tell = Callable[[str], None]
+
+
+def for_controller(settings: Settings, rootdir: Path, environ: Mapping[str, str], tell: Tell) -> Channel:
+    """The channel of a session's controller, or of a session without workers.
+
+    Args:
+        settings: the session's; its mode needs a back end.
+        rootdir: pytest's.
+        environ: the process environment.
+        tell: takes a line for the user.
+    """
+    api = open_api(settings)
+    outbox = _open_outbox(settings, rootdir, tell)
+    if outbox is None:
+        return DirectChannel(api, workers=settings.attachment_workers.value)
+    outbox.presence().acquire()
+    courier = Courier(outbox.directory, briefing(settings, outbox), environ)
+    courier.ensure()
+    return OutboxChannel(
+        api,
+        outbox,
+        _sink(settings, outbox, f"main-{os.getpid()}", tell),
+        courier,
+        drain_timeout=settings.drain_timeout.value,
+        keep_when_away=settings.fallback.value != "report",
+        tell=tell,
+    )
+
+
+def for_worker(settings: Settings, brief: Mapping[str, Any], worker: str, tell: Tell) -> WorkerChannel:
+    """The channel of an xdist worker, which asks the back end for nothing.
+
+    Args:
+        settings: the session's.
+        brief: what the controller handed over; ``outbox`` is its directory, or None.
+        worker: xdist's id of it.
+        tell: takes a line for the user.
+    """
+    directory = brief.get("outbox")
+    if directory:
+        try:
+            outbox = Outbox.open(Path(directory))
+            return WorkerChannel(_sink(settings, outbox, f"{worker}-{os.getpid()}", tell), brief)
+        except OutboxUnavailable as error:
+            tell(str(error))
+    return WorkerChannel(DirectChannel(open_api(settings), workers=settings.attachment_workers.value), brief)
+
+
+def open_api(settings: Settings, **options: Any) -> ReporterApi:
+    """The REST calls, as the settings say."""
+    return ReporterApi(
+        settings.base_url,
+        settings.tokens.for_project,
+        timeout=settings.timeout.value,
+        attempts=settings.retry_attempts.value,
+        connections=settings.attachment_workers.value + 2,
+        **options,
+    )
+
+
+def briefing(settings: Settings, outbox: Outbox) -> dict[str, Any]:
+    """What whoever delivers an outbox has to know; see ``delivery.courier.main``."""
+    return {
+        "outbox": str(outbox.directory),
+        "api_url": settings.base_url,
+        "tokens": {code: settings.tokens.for_project(code) for code in settings.projects},
+        "project": settings.projects[0],
+        "timeout": settings.timeout.value,
+        "attempts": settings.retry_attempts.value,
+        "workers": settings.attachment_workers.value,
+        "batch_size": settings.batch_size.value,
+        "flush_interval": settings.flush_interval.value,
+        # A courier that outlives its session is not told any deadline.
+        "drain_timeout": settings.drain_timeout.value or 300.0,
+    }
+
+
+def outbox_base(settings: Settings, rootdir: Path) -> Path:
+    """The directory that holds the outboxes of all sessions."""
+    return settings.outbox_dir.value if settings.outbox_dir else rootdir / OUTBOX
+
+
+def waiting_sessions(base: Path) -> list[tuple[Path, int]]:
+    """Earlier sessions that left results behind: directory and number of results.
+
+    A session that is under way, or whose courier still works, is none of them.
+    """
+    found = []
+    for directory in sessions(base):
+        outbox = Outbox.open(directory)
+        try:
+            if outbox.presence().acquire() and outbox.delivery_right().acquire():
+                ledger = outbox.ledger()
+                waiting = sum(entry.results for entry in outbox.count_pending(ledger).values())
+                waiting += len(outbox.unfinished())
+                if waiting:
+                    found.append((directory, waiting))
+        finally:
+            outbox.close()
+    return found
+
+
+def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:
+    return Sink(
+        outbox.writer(name, max_bytes=settings.outbox_max_mb.value * MIB),
+        lambda: DirectChannel(open_api(settings), workers=settings.attachment_workers.value),
+        tell,
+    )
+
+
+def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> Outbox | None:
+    meta = {"api_url": settings.base_url, "projects": list(settings.projects), "rootdir": str(rootdir)}
+    problem = None
+    for base in _bases(settings, rootdir):
+        try:
+            outbox = Outbox.create(base, meta)
+        except OutboxUnavailable as error:
+            problem = problem or error
+            continue
+        if problem is not None:
+            tell(f"{problem} Results of this session go to {base} instead.")
+        if outbox.warning:
+            tell(outbox.warning)
+        return outbox
+    tell(f"{problem} Results of this session are sent directly, and are lost if the back end is away.")
+    return None
+
+
+def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:
+    yield outbox_base(settings, rootdir)
+    yield Path(tempfile.gettempdir()) / "famacase-outbox"

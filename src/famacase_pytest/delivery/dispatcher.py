@@ -1,0 +1,187 @@
+"""Delivery that goes on beside everything else: when to send, when the back end is away, when to give up."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ..errors import ApiError, Refused, Rejected, Unreachable
+from .api import ReporterApi
+from .deliverer import Deliverer
+from .ledger import Ledger
+
+# Captured at import: tests replace the clock.
+_now = time.monotonic
+
+# Seconds between two looks at an outbox in which nothing was waiting.
+_POLL = 0.1
+
+# Seconds between two tries at a back end that is away, at the most.
+_MAX_PAUSE = 30.0
+
+# Seconds that the last try at a back end that seems away may take; nobody sits through a deadline for a dead
+# host.
+LAST_TRY = 5.0
+
+
+class Dispatcher:
+    """Delivers in a thread of its own, from ``start`` to ``stop``.
+
+    Args:
+        deliverer: does one round.
+        ledger: takes the state that other processes read: ``away``, the reason why the back end cannot be
+            reached.
+        api: the back end, for the last try.
+        project: any project of the session, for the last try.
+        flush_interval: seconds that a result waits for others to be sent with.
+        batch_size: results that make a batch, which is sent at once.
+        cancelled: the event that ends the calls of ``api``.
+    """
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        ledger: Ledger,
+        api: ReporterApi,
+        *,
+        project: str,
+        flush_interval: float,
+        batch_size: int,
+        cancelled: threading.Event,
+    ) -> None:
+        self.deliverer = deliverer
+        self._ledger = ledger
+        self._api = api
+        self._project = project
+        self._flush_interval = flush_interval
+        self._batch_size = batch_size
+        self._cancelled = cancelled
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="famacase-delivery", daemon=True)
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._settled = 0
+        self._away: str | None = None
+        self._retry_at = 0.0
+        self._progress_at = _now()
+        self.failure: BaseException | None = None
+        deliverer.on_progress = self._note_progress
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    @property
+    def away(self) -> str | None:
+        """Why the back end cannot be reached; None while it answers."""
+        return self._away
+
+    def drain(self, seconds: float, stop: threading.Event) -> bool:
+        """Deliver all that waits and complete the runs of which it was asked.
+
+        A back end that answers is waited for up to the deadline. One that does not is given one last try.
+
+        Args:
+            seconds: the deadline.
+            stop: ends the wait at once.
+
+        Returns:
+            Whether everything was done that can be done now; what the back end refuses does not count.
+        """
+        deadline = _now() + seconds
+        self._progress_at = _now()
+        with self._lock:
+            self._asked += 1
+            asked = self._asked
+        self._retry_at = 0.0 if self._away is None else self._retry_at
+        self._wake.set()
+        while self._thread.is_alive():
+            if self._settled >= asked:
+                return True
+            if stop.wait(0.02) or _now() >= deadline:
+                return self._settled >= asked
+            silent = _now() - self._progress_at
+            if self._away is not None or silent > LAST_TRY:
+                if not self._answers(min(LAST_TRY, max(0.1, deadline - _now()))):
+                    return self._settled >= asked
+                self._away = None
+                self._retry_at = 0.0
+                self._progress_at = _now()
+                self._wake.set()
+        return self._settled >= asked
+
+    def stop(self) -> None:
+        """End at once; calls in flight are abandoned, and what they carried stays in the outbox."""
+        self._stopped.set()
+        self._cancelled.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(2)
+
+    def _answers(self, seconds: float) -> bool:
+        """Whether the back end answers anything at all within a few seconds."""
+        try:
+            self._api.with_limits(timeout=seconds, attempts=1, total=seconds).get_project(self._project)
+        except Unreachable:
+            return False
+        except (Refused, Rejected):
+            return True
+        return True
+
+    def _work(self) -> None:
+        try:
+            self._deliver_until_stopped()
+        except BaseException as error:
+            # Seen by whoever waits for this thread, which tells it to the user.
+            self.failure = error
+            raise
+
+    def _deliver_until_stopped(self) -> None:
+        waiting_since: float | None = None
+        pause = 0.5
+        while not self._stopped.is_set():
+            self._wake.clear()
+            asked = self._asked
+            draining = asked > self._settled
+            if _now() < self._retry_at:
+                self._wake.wait(min(_POLL, self._retry_at - _now()))
+                continue
+            try:
+                items = self.deliverer.waiting()
+                if items:
+                    waiting_since = waiting_since or _now()
+                    full = len(items) >= self._batch_size
+                    if draining or full or _now() - waiting_since >= self._flush_interval:
+                        self.deliverer.deliver(items)
+                        waiting_since = None
+                        self._answered()
+                        pause = 0.5
+                        continue
+                elif draining:
+                    self.deliverer.complete_runs()
+                    self._answered()
+                    self._settled = asked
+                    continue
+            except Unreachable as error:
+                if self._stopped.is_set():
+                    return
+                self._went_away(error, pause)
+                pause = min(_MAX_PAUSE, pause * 2)
+                continue
+            self._wake.wait(_POLL)
+
+    def _note_progress(self) -> None:
+        self._progress_at = _now()
+
+    def _answered(self) -> None:
+        self._note_progress()
+        if self._away is not None:
+            self._away = None
+            self._ledger.set_state(away=None)
+
+    def _went_away(self, error: ApiError, pause: float) -> None:
+        self._retry_at = _now() + pause
+        if self._away is None:
+            self._ledger.set_state(away=str(error))
+        self._away = str(error)

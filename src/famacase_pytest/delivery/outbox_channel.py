@@ -1,0 +1,254 @@
+"""The usual way of a result: into the outbox at once, and from there by the courier."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import ApiError, Refused
+from .api import ReporterApi
+from .channel import Channel, Leftovers, Parcel
+from .courier import dispatch, is_anything_left
+from .outbox import Outbox
+from .parts import Attachment
+from .records import Run, StoredFile
+from .sink import Sink
+from .spawn import Courier
+from .unfinished import finish
+
+_now = time.monotonic
+_wait = threading.Event().wait
+
+# Seconds between two looks at what the courier has done.
+_LOOK = 0.02
+
+# Seconds beyond its deadline that the courier has to say how far it came.
+_GRACE = 2.0
+
+
+class OutboxChannel(Channel):
+    """The channel of a session's controller, or of a session without workers.
+
+    The questions at the start of a session go to the back end directly; from the first test on, nothing here
+    uses the network.
+
+    Args:
+        api: the back end.
+        outbox: the session's.
+        sink: stores this process's results in it.
+        courier: delivers.
+        drain_timeout: seconds that completing a run may wait for delivery.
+        keep_when_away: whether a session goes on without a back end; otherwise upstream's fallback takes
+            over.
+        tell: takes a line for the user.
+    """
+
+    def __init__(
+        self,
+        api: ReporterApi,
+        outbox: Outbox,
+        sink: Sink,
+        courier: Courier,
+        *,
+        drain_timeout: float,
+        keep_when_away: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._outbox = outbox
+        self._ledger = outbox.ledger()
+        self._sink = sink
+        self._courier = courier
+        self._drain_timeout = drain_timeout
+        self._keep_when_away = keep_when_away
+        self._tell = tell
+        self._away = False
+        self._slugs: dict[str, str] = {}
+        self._gave_up = False
+        self.directory = outbox.directory
+
+    # Before the first test
+
+    def open_project(self, code: str) -> None:
+        try:
+            self._api.get_project(code)
+        except ApiError as error:
+            self._without_back_end(error)
+
+    def environment_id(self, code: str, slug: str) -> int | None:
+        if not self._away:
+            try:
+                return self._api.environment_id(code, slug)
+            except ApiError as error:
+                self._without_back_end(error)
+        self._slugs[code] = slug
+        return None
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        return self._api.plan_cases(code, plan_id)
+
+    def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        """Create a run, or promise one: a negative number stands for a run that the courier creates later.
+
+        The outbox holds the body and the key before the first request, so that whoever repeats it gets the
+        run that the first one created, where the server keeps keys.
+        """
+        provisional = -1 - len(self._outbox.runs())
+        run = Run(
+            code, provisional, body=dict(body), key=str(uuid.uuid4()), environment_slug=self._slugs.get(code)
+        )
+        self._outbox.add_run(run)
+        if not self._away:
+            try:
+                run_id = self._api.create_run(code, body, str(run.key))
+            except ApiError as error:
+                self._without_back_end(error)
+            else:
+                self._outbox.replace_run(code, provisional, run_id)
+                return run_id
+        return provisional
+
+    def check_run(self, code: str, run_id: int) -> bool:
+        self._outbox.add_run(Run(code, run_id))
+        if self._away:
+            return True
+        try:
+            self._api.get_run(code, run_id)
+        except Refused as error:
+            if error.status == 404:
+                return False
+            self._without_back_end(error)
+        except ApiError as error:
+            self._without_back_end(error)
+        return True
+
+    # While tests run
+
+    def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
+        self._sink.begin(code, run_id, result)
+
+    def keep(self, source: Attachment) -> StoredFile:
+        return self._sink.keep(source)
+
+    def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
+        self._sink.put(code, run_id, parcels)
+        self._courier.ensure()
+
+    def finish_crashed(self, worker: str, status: str, message: str) -> None:
+        for item in self._outbox.unfinished():
+            if item.writer.startswith(f"{worker}-"):
+                finish(self._outbox, item, status, message)
+
+    # After the last test
+
+    def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
+        self._sink.settle()
+        if self._sink.lost or self.worker_losses:
+            self.drain()
+            return False
+        self._outbox.request_completion(code, run_id, publish=publish)
+        self.drain()
+        return self._ledger.is_completed(code, run_id)
+
+    def publish_run(self, code: str, run_id: int) -> str | None:
+        return self._ledger.public_url(code, run_id)
+
+    def real_run(self, code: str, run_id: int) -> int:
+        return self._ledger.real_run(code, run_id) or run_id
+
+    def drain(self) -> None:
+        """Wait for the courier to deliver everything, up to the deadline; Ctrl-C ends the wait."""
+        self._sink.settle()
+        if self._gave_up:
+            return
+        deadline = _now() + self._drain_timeout
+        try:
+            self._gave_up = not self._drained_by(deadline)
+        except KeyboardInterrupt:
+            self._courier.stop()
+            self._gave_up = True
+            self._tell("Interrupted while results were being delivered: what is left waits in the outbox.")
+
+    def _drained_by(self, deadline: float) -> bool:
+        """Whether everything was done that can be done."""
+        if self._drain_timeout == 0:
+            return False
+        while self._courier.ensure():
+            number = self._courier.drain(max(0.0, deadline - _now()))
+            while self._courier.is_alive():
+                state = self._ledger.state()
+                if state.get("drained", 0) >= number:
+                    return bool(state["done"])
+                if _now() > deadline + _GRACE:
+                    self._courier.stop()
+                    return False
+                self.on_wait()
+                _wait(_LOOK)
+        self._tell("The courier process died twice; results are delivered from here.")
+        return self._deliver_from_here(deadline)
+
+    def _deliver_from_here(self, deadline: float) -> bool:
+        """What the courier does, in this process, by the same code as ``famacase resend``."""
+        right = self._outbox.delivery_right()
+        if not right.acquire(max(0.0, deadline - _now())):
+            return False
+        dispatcher = dispatch(self._outbox, self._ledger, self._courier.briefing)
+        dispatcher.start()
+        try:
+            return dispatcher.drain(max(0.0, deadline - _now()), threading.Event())
+        finally:
+            dispatcher.stop()
+            right.release()
+
+    def leftovers(self) -> Leftovers:
+        """What the session leaves behind, as it stands now."""
+        state = self._ledger.state()
+        reasons = [entry["message"] for entry in state.get("blocked") or ()]
+        if state.get("away"):
+            reasons.append(state["away"])
+        open_runs = sum(
+            1
+            for run in self._outbox.runs()
+            if run.requested and not self._ledger.is_completed(run.project, run.run_id)
+        )
+        rejected = self._ledger.rejected()
+        return Leftovers(
+            delivered=self._ledger.settled_count() - len(rejected),
+            waiting=sum(entry.results for entry in self._outbox.count_pending(self._ledger).values()),
+            rejected=tuple(entry.reason for entry in rejected),
+            lost=self._sink.lost + self.worker_losses,
+            open_runs=open_runs,
+            reason=reasons[0] if reasons else None,
+        )
+
+    def note_end(self, how: str) -> None:
+        # Whoever sends what is left later completes the runs of a session that ended normally, and no others.
+        self._outbox.set_meta(ended=how)
+
+    def close(self) -> None:
+        """Let the courier go; an outbox in which nothing is left goes too."""
+        self._sink.close()
+        if self._drain_timeout == 0:
+            # Nobody waits: the courier goes on by itself, as long as the usual deadline, and cleans up.
+            self._courier.leave()
+        else:
+            self._courier.end(_GRACE)
+            if self._left_nothing():
+                self._outbox.remove()
+        self._outbox.close()
+
+    def _left_nothing(self) -> bool:
+        right = self._outbox.delivery_right()
+        return right.acquire(0.0) and not is_anything_left(self._outbox, self._ledger)
+
+    # Without a back end
+
+    def _without_back_end(self, error: ApiError) -> None:
+        if not self._keep_when_away:
+            raise error
+        if not self._away:
+            self._away = True
+            self._tell(f"{error} Until then results wait in {self._outbox.directory}.")
