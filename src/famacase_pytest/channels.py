@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ MIB = 1024 * 1024
 
 # Where the outbox is, below pytest's rootdir.
 OUTBOX = Path(".famacase", "outbox")
+
+# Where it is, below the directory for temporary files, if rootdir cannot be written.
+SPARE = "famacase-outbox"
 
 Tell = Callable[[str], None]
 
@@ -84,13 +88,20 @@ def open_api(settings: Settings, **options: Any) -> ReporterApi:
     )
 
 
-def briefing(settings: Settings, outbox: Outbox) -> dict[str, Any]:
-    """What whoever delivers an outbox has to know; see ``delivery.courier.main``."""
+def briefing(settings: Settings, outbox: Outbox, projects: Sequence[str] | None = None) -> dict[str, Any]:
+    """What whoever delivers an outbox has to know; see ``delivery.courier.main``.
+
+    Args:
+        settings: hold the address and the tokens.
+        outbox: what is to be delivered.
+        projects: those that it reports to; None for those of the settings.
+    """
+    codes = settings.projects if projects is None else projects
     return {
         "outbox": str(outbox.directory),
         "api_url": settings.base_url,
-        "tokens": {code: settings.tokens.for_project(code) for code in settings.projects},
-        "project": settings.projects[0],
+        "tokens": {code: settings.tokens.for_project(code) for code in codes},
+        "project": codes[0],
         "timeout": settings.timeout.value,
         "attempts": settings.retry_attempts.value,
         "workers": settings.attachment_workers.value,
@@ -135,7 +146,12 @@ def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:
 
 
 def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> Outbox | None:
-    meta = {"api_url": settings.base_url, "projects": list(settings.projects), "rootdir": str(rootdir)}
+    meta = {
+        "api_url": settings.base_url,
+        "projects": list(settings.projects),
+        "rootdir": str(rootdir),
+        "created": time.time(),
+    }
     problem = None
     for base in _bases(settings, rootdir):
         try:
@@ -154,4 +170,4 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> Outbox | None
 
 def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:
     yield outbox_base(settings, rootdir)
-    yield Path(tempfile.gettempdir()) / "famacase-outbox"
+    yield Path(tempfile.gettempdir()) / SPARE

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import __version__
 from .errors import FamacaseError
+
+_Arguments = Callable[[argparse.ArgumentParser], None]
+_Run = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,23 +33,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="famacase", description="Reporting to Famacase, beside pytest.")
-    parser.add_argument("--version", action="version", version=f"famacase-pytest {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
+    from . import commands, resend
     from .server import command as serve
-
-    serving = commands.add_parser("serve", help="run a local back end, for trying, tests and offline work")
-    serve.add_arguments(serving)
-    serving.set_defaults(run=serve.run)
-
     from .server import demo
 
-    showing = commands.add_parser(
-        "demo", help="report a sample suite to a local back end and show what arrived"
+    parser = argparse.ArgumentParser(prog="famacase", description="Reporting to Famacase, beside pytest.")
+    parser.add_argument("--version", action="version", version=f"famacase-pytest {__version__}")
+    group = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, arguments: _Arguments, run: _Run) -> None:
+        command = group.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        arguments(command)
+        command.set_defaults(run=run)
+
+    add("serve", "run a local back end, for trying, tests and offline work", serve.add_arguments, serve.run)
+    add(
+        "demo",
+        "report a sample suite to a local back end and show what arrived",
+        demo.add_arguments,
+        demo.run,
     )
-    demo.add_arguments(showing)
-    showing.set_defaults(run=demo.run)
+    add(
+        "resend",
+        "send the results that earlier sessions could not deliver",
+        resend.add_arguments,
+        resend.run,
+    )
+    add(
+        "create",
+        "create a run for several jobs and print its id",
+        commands.add_create_arguments,
+        commands.create,
+    )
+    add("complete", "complete a run", commands.add_complete_arguments, commands.complete)
     return parser
 
 

@@ -391,7 +391,8 @@ class Session(Speaker):
         except OSError as error:
             self._notices.append(
                 f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "
-                f"written ({error.strerror}): the id of the run stands nowhere else than here. Choose another path."
+                f"written ({error.strerror}): the job that waits for it does not get the run's id. "
+                "Choose another path."
             )
 
 

@@ -120,8 +120,6 @@ class Deliverer:
 
     def _real_run(self, project: str, run_id: int) -> int:
         """The run's id at the back end; a provisional one is created now."""
-        if run_id > 0:
-            return run_id
         known = self._ledger.real_run(project, run_id)
         if known is not None:
             return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from ..errors import ApiError, Refused, Rejected, Unreachable
 from .api import ReporterApi
@@ -77,7 +78,9 @@ class Dispatcher:
         """Why the back end cannot be reached; None while it answers."""
         return self._away
 
-    def drain(self, seconds: float, stop: threading.Event) -> bool:
+    def drain(
+        self, seconds: float, stop: threading.Event, on_wait: Callable[[], None] = lambda: None
+    ) -> bool:
         """Deliver all that waits and complete the runs of which it was asked.
 
         A back end that answers is waited for up to the deadline. One that does not is given one last try.
@@ -85,6 +88,7 @@ class Dispatcher:
         Args:
             seconds: the deadline.
             stop: ends the wait at once.
+            on_wait: called again and again meanwhile, some times a second.
 
         Returns:
             Whether everything was done that can be done now; what the back end refuses does not count.
@@ -99,7 +103,8 @@ class Dispatcher:
         while self._thread.is_alive():
             if self._settled >= asked:
                 return True
-            if stop.wait(0.02) or _now() >= deadline:
+            on_wait()
+            if stop.wait(0.05) or _now() >= deadline:
                 return self._settled >= asked
             silent = _now() - self._progress_at
             if self._away is not None or silent > LAST_TRY:
