@@ -240,7 +240,7 @@ class Outbox:
         return right
 
     def presence(self) -> DeliveryRight:
-        """Held by the controller as long as it lives: whoever can acquire it knows that the session is over."""
+        """Held by the controller as long as it lives: who can acquire it knows that the session is over."""
         right = DeliveryRight(self._directory, "presence.lock")
         self._given.append(right.release)
         return right
@@ -402,6 +402,7 @@ class Outbox:
                         numbers.append(seq)
                 elif all_settled:
                     ledger.raise_floor(feed.name, seq)
+        feed.lighten(seq)
         return numbers[:limit]
 
     def _take(self, feed: Feed, seq: int | None, items: list[Item]) -> bool:

@@ -1,0 +1,1 @@
+"""The outbox: what is stored survives, and is delivered once."""

@@ -1,0 +1,117 @@
+"""The ledger: what the deliverer notes, and what others read of it."""
+
+from __future__ import annotations
+
+from famacase_pytest.delivery.outbox import Ledger, Outbox, Writer
+from famacase_pytest.delivery.parts import Fingerprint
+from famacase_pytest.delivery.records import Rejection
+
+ONE = Fingerprint("1" * 64, 10, "a.txt", "text/plain")
+TWO = Fingerprint("2" * 64, 20, "b.txt", "text/plain")
+
+
+def test_a_rejected_result_is_kept_with_its_reason(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", "{}")
+    writer.put("P", 1, "b", "{}")
+    ledger.reject(outbox.pending(ledger, 1)[0], "422 title: too long \ud800")
+
+    assert [item.result_id for item in outbox.pending(ledger, 9)] == ["b"]
+    (rejection,) = ledger.rejected()
+    assert rejection == Rejection("main-1", 1, "P", 1, "a", "422 title: too long ?")
+
+
+def test_rejected_results_can_be_tried_again(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", "{}")
+    ledger.reject(outbox.pending(ledger, 1)[0], "no")
+    assert outbox.pending(ledger, 1) == []
+
+    assert ledger.retry_rejected() == 1
+
+    items = outbox.pending(ledger, 1)
+    assert [item.result_id for item in items] == ["a"]
+    ledger.acknowledge(items)
+    assert (ledger.rejected(), outbox.pending(ledger, 1)) == ([], [])
+
+
+def test_a_later_result_of_the_same_key_makes_up_for_a_rejected_one(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    writer.put("P", 1, "a", "{}")
+    ledger.reject(outbox.pending(ledger, 1)[0], "no")
+    writer.put("P", 1, "a", "[]")
+    ledger.acknowledge(outbox.pending(ledger, 1))
+    assert ledger.rejected() == []
+
+
+def test_acknowledging_twice_is_harmless(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", "{}")
+    items = outbox.pending(ledger, 1)
+    ledger.acknowledge(items)
+    ledger.acknowledge(items)
+    assert ledger.settled_count() == 1
+
+
+def test_another_deliverer_goes_on_where_the_first_one_stopped(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    for name in "abc":
+        writer.put("P", 1, name, "{}")
+    other = outbox.ledger()
+    assert len(outbox.pending(other, 9)) == 3
+    ledger.acknowledge(outbox.pending(ledger, 2))
+    assert [item.result_id for item in outbox.pending(other, 9)] == ["c"]
+
+
+def test_uploads(ledger: Ledger, outbox: Outbox):
+    assert (ledger.id_of("P", ONE), ledger.is_settled("P", ONE)) == (None, False)
+    ledger.record_upload("P", ONE, "id-1")
+    ledger.record_problem("P", ONE, "late")
+    ledger.record_problem("P", TWO, "refused")
+    with outbox.ledger() as again:
+        assert (again.id_of("P", ONE), again.problem_of("P", ONE)) == ("id-1", None)
+        assert (again.id_of("P", TWO), again.problem_of("P", TWO)) == (None, "refused")
+        assert again.id_of("Q", ONE) is None
+        assert again.is_settled("P", TWO)
+
+
+def test_a_planned_upload_keeps_its_key_files_and_order(ledger: Ledger, outbox: Outbox):
+    ledger.plan_upload("P", [TWO, ONE], "key-1")
+    ledger.plan_upload("Q", [ONE], "key-2")
+    with outbox.ledger() as again:
+        assert again.planned("P") == [("key-1", (TWO, ONE))]
+        again.record_upload("P", TWO, "id-2")
+        assert again.planned("P") == [("key-1", (TWO, ONE))]
+        again.record_upload("P", ONE, "id-1")
+        assert again.planned("P") == []
+        assert again.planned("Q") == [("key-2", (ONE,))]
+
+
+def test_an_answered_request_is_recorded_as_one(ledger: Ledger):
+    ledger.plan_upload("P", [TWO, ONE], "key-1")
+    ledger.record_uploads("P", "key-1", [(TWO, "id-2"), (ONE, "id-1")])
+    assert (ledger.planned("P"), ledger.id_of("P", TWO)) == ([], "id-2")
+    ledger.plan_upload("P", [Fingerprint("3" * 64, 1, "c", "x/y")], "key-3")
+    ledger.drop_plan("key-3")
+    assert ledger.planned("P") == []
+
+
+def test_runs(ledger: Ledger):
+    assert (ledger.real_run("P", 5), ledger.real_run("P", -1)) == (5, None)
+    ledger.record_run("P", -1, 40)
+    assert ledger.real_run("P", -1) == 40
+    ledger.record_completion("P", -1, "https://public")
+    ledger.record_run("P", -1, 40)
+    assert (ledger.is_completed("P", -1), ledger.public_url("P", -1)) == (True, "https://public")
+    ledger.record_run("P", -1, 41)
+    assert (ledger.is_completed("P", -1), ledger.public_url("P", -1)) == (False, None)
+    ledger.record_completion("P", 5)
+    assert (ledger.is_completed("P", 5), ledger.real_run("P", 5)) == (True, 5)
+
+
+def test_state_is_read_while_the_deliverer_writes(ledger: Ledger, outbox: Outbox):
+    reader = outbox.ledger()
+    assert reader.state() == {}
+    ledger.set_state(delivered=3, away=None)
+    with ledger._database.transaction() as connection:
+        connection.execute("DELETE FROM state")
+        assert reader.state() == {"delivered": 3, "away": None}

@@ -1,0 +1,128 @@
+"""The directory of the sessions: marked as ours, gone with the last of them, never anybody else's."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from famacase_pytest.delivery import premises
+from famacase_pytest.delivery.outbox import Outbox, OutboxUnavailable, sessions
+
+
+def test_the_first_session_makes_the_base_and_the_last_one_removes_it(base: Path):
+    first, second = Outbox.create(base, {}), Outbox.create(base, {})
+    assert (base / ".gitignore").read_text() == "*\n"
+    assert (base / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55\n")
+    assert {path.name for path in sessions(base)} == {first.session_id, second.session_id}
+    first.remove()
+    assert sessions(base) == [second.directory]
+    assert (base / ".gitignore").exists()
+    second.remove()
+    assert not base.parent.exists()
+    assert base.parent.parent.exists()
+
+
+def test_a_session_is_for_its_owner_alone(outbox: Outbox):
+    if sys.platform != "win32":
+        assert stat.S_IMODE(outbox.directory.stat().st_mode) == 0o700
+        assert stat.S_IMODE((outbox.directory / "files").stat().st_mode) == 0o700
+
+
+def test_what_else_is_in_the_parent_stays(base: Path):
+    outbox = Outbox.create(base, {})
+    (base.parent / "run.json").write_text("{}")
+    outbox.remove()
+    assert [path.name for path in base.parent.iterdir()] == ["run.json"]
+
+
+def test_a_parent_of_another_name_stays(tmp_path: Path):
+    Outbox.create(tmp_path / "mine" / "results", {}).remove()
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+@pytest.mark.parametrize("content", [[], ["README"], [".gitignore"]])
+def test_a_directory_of_the_users_gets_no_marks_and_is_not_removed(tmp_path: Path, content: list[str]):
+    for name in content:
+        (tmp_path / name).write_text("mine")
+    outbox = Outbox.create(tmp_path, {})
+    assert (outbox.directory / ".gitignore").read_text() == "*\n"
+    outbox.remove()
+    assert [path.name for path in tmp_path.iterdir()] == content
+    assert all((tmp_path / name).read_text() == "mine" for name in content)
+
+
+def test_no_base_no_sessions(base: Path, tmp_path: Path):
+    assert sessions(base) == []
+    (tmp_path / "file").touch()
+    assert sessions(tmp_path / "file") == []
+
+
+def test_what_is_no_session_is_not_listed(outbox: Outbox, base: Path):
+    (base / "empty").mkdir()
+    (base / ".half-made").mkdir()
+    assert sessions(base) == [outbox.directory]
+
+
+def test_what_a_killed_removal_has_left_goes_with_the_next(outbox: Outbox, base: Path):
+    (base / ".old.gone").mkdir()
+    (base / ".old.gone" / "main.db").touch()
+    outbox.remove()
+    assert not base.exists()
+
+
+def test_a_session_that_begins_while_the_last_one_ends(base: Path, monkeypatch: pytest.MonkeyPatch):
+    first = Outbox.create(base, {})
+    begun: list[Outbox] = []
+    rmdir = premises.System.rmdir
+
+    def late(path: str) -> None:
+        if not begun:
+            begun.append(Outbox.create(base, {}))
+        rmdir(path)
+
+    monkeypatch.setattr(premises.System, "rmdir", late)
+    first.remove()
+
+    assert sessions(base) == [begun[0].directory]
+    assert (base / ".gitignore").exists()
+    begun[0].remove()
+    assert not base.exists()
+
+
+def test_sessions_that_begin_and_end_at_once(base: Path):
+    problems: list[BaseException] = []
+
+    def live() -> None:
+        try:
+            for _ in range(15):
+                outbox = Outbox.create(base, {"a": 1})
+                assert outbox.meta() == {"a": 1}
+                outbox.remove()
+        except BaseException as error:  # noqa: BLE001 (shown below)
+            problems.append(error)
+
+    threads = [threading.Thread(target=live) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert sessions(base) == []
+
+
+def test_a_base_that_is_always_removed_again(base: Path, monkeypatch: pytest.MonkeyPatch):
+    def gone(path: str, mode: int = 0o777) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(premises.System, "mkdir", gone)
+    with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
+        Outbox.create(base, {})
+
+
+def test_removing_twice_is_harmless(outbox: Outbox):
+    outbox.remove()
+    outbox.remove()

@@ -1,0 +1,252 @@
+"""Results on their way through the outbox: stored, handed out, settled."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from famacase_pytest.delivery import database, feed
+from famacase_pytest.delivery.outbox import Item, Ledger, Outbox, OutboxUnavailable, Run, Waiting, Writer
+from famacase_pytest.delivery.parts import Attachment
+
+from .conftest import MANY
+
+
+def ids(items: list[Item]) -> list[str]:
+    return [item.result_id for item in items]
+
+
+def test_a_result_is_pending_until_it_is_acknowledged(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 7, "a", '{"id": "a"}')
+
+    (item,) = outbox.pending(ledger, 10)
+    assert item == Item("main-1", 1, "P", 7, "a", '{"id": "a"}')
+    assert outbox.pending(ledger, 10) == [item]
+
+    ledger.acknowledge([item])
+    assert outbox.pending(ledger, 10) == []
+
+
+def test_results_in_delivery_are_passed_over(outbox: Outbox, writer: Writer, ledger: Ledger):
+    for name in "abcd":
+        writer.put("P", 1, name, "{}")
+    first = outbox.pending(ledger, 2)
+
+    rest = outbox.pending(ledger, 2, excluding={item.key for item in first})
+
+    assert (ids(first), ids(rest)) == (["a", "b"], ["c", "d"])
+
+
+def test_one_acknowledged_out_of_order_leaves_the_earlier_ones_pending(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    for name in "abc":
+        writer.put("P", 1, name, "{}")
+    ledger.acknowledge(outbox.pending(ledger, 3)[1:2])
+    assert ids(outbox.pending(ledger, 3)) == ["a", "c"]
+    ledger.acknowledge(outbox.pending(ledger, 3))
+    assert outbox.pending(ledger, 3) == []
+    writer.put("P", 1, "d", "{}")
+    assert ids(outbox.pending(ledger, 3)) == ["d"]
+
+
+def test_writers_take_turns(outbox: Outbox, ledger: Ledger):
+    for name in ("gw0", "gw1", "gw2"):
+        writer = outbox.writer(name, max_bytes=MANY)
+        for number in range(20):
+            writer.put("P", 1, f"{name}-{number:02}", "{}")
+
+    items = outbox.pending(ledger, 6)
+
+    assert sorted(item.writer for item in items) == ["gw0", "gw0", "gw1", "gw1", "gw2", "gw2"]
+    assert {item.result_id[-2:] for item in items} == {"00", "01"}
+    assert {outbox.pending(ledger, 1)[0].writer for _ in range(3)} == {"gw0", "gw1", "gw2"}
+
+
+def test_a_writer_that_comes_later_is_seen(outbox: Outbox, writer: Writer, ledger: Ledger):
+    assert outbox.pending(ledger, 1) == []
+    outbox.writer("gw0-2", max_bytes=MANY).put("P", 1, "late", "{}")
+    assert ids(outbox.pending(ledger, 1)) == ["late"]
+    assert outbox.writers() == ["gw0-2", "main-1"]
+
+
+def test_a_result_put_again_is_delivered_again(outbox: Outbox, writer: Writer, ledger: Ledger):
+    stored = writer.store(Attachment("r1", "a.txt", content=b"1"))
+    writer.put("P", 1, "a", '"first"', [stored])
+    ledger.acknowledge(outbox.pending(ledger, 1))
+    writer.put("P", 1, "a", '"second"')
+
+    (item,) = outbox.pending(ledger, 10)
+    assert (item.payload, item.has_files, outbox.attachments(item)) == ('"second"', False, [])
+    assert outbox.count_pending(ledger) == {("P", 1): Waiting(1, 0, 0)}
+
+
+def test_one_id_in_several_projects_and_runs(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", "{}")
+    writer.put("Q", 1, "a", "{}")
+    writer.put("P", 2, "a", "{}")
+    assert len(outbox.pending(ledger, 10)) == 3
+
+
+def test_text_that_sqlite_would_refuse_is_kept(outbox: Outbox, writer: Writer, ledger: Ledger):
+    payload = json.dumps({"message": "half \ud83d and \x00 and é"}, ensure_ascii=False)
+    writer.begin("P", 1, "a", payload)
+    writer.put("P", 1, "a", payload)
+    (item,) = outbox.pending(ledger, 1)
+    assert json.loads(item.payload) == json.loads(payload)
+
+
+def test_more_results_than_one_look(outbox: Outbox, writer: Writer, ledger: Ledger):
+    names = [f"{number:03}" for number in range(450)]
+    for name in names:
+        writer.put("P", 1, name, "{}")
+    seen: list[str] = []
+    while items := outbox.pending(ledger, 40):
+        seen += ids(items)
+        ledger.acknowledge(items)
+    assert seen == names
+
+
+def test_totals_by_run_count_equal_contents_once(outbox: Outbox, writer: Writer, ledger: Ledger):
+    for run_id, name in ((1, "a"), (1, "b"), (2, "c")):
+        files = [
+            writer.store(Attachment("small", "s.txt", content=b"12345")),
+            writer.store(Attachment("own", "o.txt", content=name.encode())),
+            writer.store(Attachment("lost", "l.txt", path="/nowhere/at/all")),
+        ]
+        writer.put("P", run_id, name, "{}", files)
+    assert outbox.count_pending(ledger) == {("P", 1): Waiting(2, 3, 7), ("P", 2): Waiting(1, 2, 6)}
+    ledger.acknowledge([item for item in outbox.pending(ledger, 9) if item.run_id == 2])
+    assert outbox.count_pending(ledger) == {("P", 1): Waiting(2, 3, 7)}
+
+
+def test_a_begun_result_is_unfinished_until_it_is_put(outbox: Outbox, writer: Writer):
+    writer.begin("P", 1, "a", '"old"')
+    writer.begin("P", 1, "a", '"begun"')
+    assert outbox.unfinished() == [Item("main-1", 0, "P", 1, "a", '"begun"')]
+    writer.put("P", 1, "a", '"done"')
+    assert outbox.unfinished() == []
+
+
+def test_begun_results_can_be_forgotten(outbox: Outbox, writer: Writer):
+    writer.begin("P", 1, "a", "{}")
+    writer.drop_unfinished()
+    assert outbox.unfinished() == []
+
+
+def test_an_unfinished_result_is_finished_once(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.begin("P", 1, "a", '"begun"')
+    writer.begin("Q", 2, "a", '"begun"')
+    writer.close()
+    first, second = outbox.unfinished()
+
+    assert outbox.finish_unfinished(first, '"failed"')
+    assert not outbox.finish_unfinished(first, '"again"')
+
+    assert [(item.project, item.payload) for item in outbox.pending(ledger, 9)] == [("P", '"failed"')]
+    assert outbox.unfinished() == [second]
+
+
+def test_what_another_writer_has_put_is_not_unfinished(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.begin("P", 1, "a", '"begun"')
+    (begun,) = outbox.unfinished()
+    outbox.writer("main-1-2", max_bytes=MANY).put("P", 1, "a", '"done"')
+
+    assert outbox.unfinished() == []
+    assert not outbox.finish_unfinished(begun, '"failed"')
+    assert [item.payload for item in outbox.pending(ledger, 9)] == ['"done"']
+
+
+def test_a_result_by_its_number(outbox: Outbox, writer: Writer):
+    writer.put("P", 1, "a", "{}")
+    writer.put("P", 1, "a", "[]")
+    assert outbox.item("main-1", 1) is None
+    assert outbox.item("main-1", 2) == Item("main-1", 2, "P", 1, "a", "[]")
+
+
+def test_one_unreadable_database_does_not_hold_the_others_back(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    (outbox.directory / "gw0.db").write_bytes(b"this is no database" * 100)
+    writer.put("P", 1, "a", "{}")
+    assert ids(outbox.pending(ledger, 9)) == ["a"]
+    assert list(outbox.unreadable) == ["gw0"]
+    assert outbox.unfinished() == []
+    assert ("P", 1) in outbox.count_pending(ledger)
+
+
+def test_more_writers_than_may_be_open(outbox: Outbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feed, "_OPEN_FEEDS", 2)
+    monkeypatch.setattr(feed, "_COARSEST_STAMP", 0.0)
+    writers = [outbox.writer(f"gw{number}", max_bytes=MANY) for number in range(6)]
+    for round_ in range(5):
+        for number, writer in enumerate(writers):
+            writer.put("P", 1, f"{number}-{round_}", "{}")
+        found = outbox.pending(ledger, 100)
+        assert sorted(ids(found)) == [f"{number}-{round_}" for number in range(6)]
+        ledger.acknowledge(found)
+        for _ in range(3):
+            assert outbox.pending(ledger, 100) == []
+        assert sum(one.is_open for one in outbox._feeds.all()) <= 2
+
+
+def test_runs(outbox: Outbox):
+    first = Run("P", -1, body={"title": "ü"}, key="k", environment_slug="stage", complete=True)
+    outbox.add_run(first)
+    outbox.add_run(Run("Q", 5))
+    assert outbox.runs() == [first, Run("Q", 5)]
+
+    outbox.request_completion("Q", 5, publish=True)
+    outbox.add_run(Run("Q", 5, complete=True, publish=True))
+    assert outbox.runs()[1] == Run("Q", 5, complete=True, publish=True, requested=True)
+
+    outbox.replace_run("P", -1, 12)
+    assert (outbox.runs()[0].run_id, outbox.runs()[0].body) == (12, {"title": "ü"})
+
+
+def test_meta(outbox: Outbox):
+    outbox.set_meta(ended=True, pid=4)
+    with Outbox.open(outbox.directory) as other:
+        assert other.meta() == {"created": "today", "ended": True, "pid": 4}
+
+
+def test_reserved_and_odd_names_of_writers(outbox: Outbox):
+    with pytest.raises(ValueError, match="ledger"):
+        outbox.writer("ledger", max_bytes=MANY)
+    assert outbox.writer("../gw 0", max_bytes=MANY).name == ".._gw_0"
+
+
+def test_a_name_that_comes_back_goes_on(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", "{}")
+    writer.close()
+    outbox.writer("main-1", max_bytes=MANY).put("P", 1, "b", "{}")
+    assert ids(outbox.pending(ledger, 9)) == ["a", "b"]
+
+
+def test_without_a_write_ahead_log(base: Path, monkeypatch: pytest.MonkeyPatch):
+    def connect(path: str, **arguments: object) -> sqlite3.Connection:
+        # A file system layer without shared memory, as some network file systems are.
+        return sqlite3.connect(f"file:{path}?vfs=unix-dotfile", uri=True, **arguments)
+
+    monkeypatch.setattr(database.System, "connect", connect)
+    with Outbox.create(base, {}) as outbox:
+        writer = outbox.writer("main-1", max_bytes=MANY)
+        assert "write-ahead log" in (outbox.warning or "")
+        assert "FAMACASE_OUTBOX_DIR" in (writer.warning or "")
+        writer.begin("P", 1, "a", "{}")
+        writer.put("P", 1, "a", "{}")
+        assert ids(outbox.pending(outbox.ledger(), 9)) == ["a"]
+
+
+def test_with_a_write_ahead_log_there_is_no_warning(outbox: Outbox, writer: Writer):
+    assert (outbox.warning, writer.warning) == (None, None)
+
+
+def test_a_closed_outbox_says_so(outbox: Outbox, writer: Writer):
+    outbox.close()
+    outbox.close()
+    with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
+        writer.put("P", 1, "a", "{}")
