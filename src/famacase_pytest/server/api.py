@@ -17,8 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from famacase_pytest.server import bodies
 from famacase_pytest.server.contract import DEFAULT_PAGE, MAX_PAGE, PREFIX
 from famacase_pytest.server.problems import Problem, invalid, not_found
+from famacase_pytest.server.records import Attachment, Project, Run
 from famacase_pytest.server.shape import UUID
-from famacase_pytest.server.store import Attachment, Project, Run, Store
+from famacase_pytest.server.store import Store
 from famacase_pytest.server.uploads import Upload, refuse_by_length
 
 _INTEGER = re.compile(r"-?[0-9]+\Z", re.ASCII)

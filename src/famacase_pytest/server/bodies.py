@@ -15,8 +15,8 @@ from famacase_pytest.server.contract import (
     SCHEMAS,
 )
 from famacase_pytest.server.problems import Problem, invalid
+from famacase_pytest.server.records import Reference, StoredResult
 from famacase_pytest.server.shape import Check, compile_shape
-from famacase_pytest.server.store import Reference, StoredResult
 
 _check_run = compile_shape(SCHEMAS["RunCreate"], SCHEMAS)
 _check_publication = compile_shape(PUBLISH_BODY, SCHEMAS)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from famacase_pytest.server.contract import STATUSES
-from famacase_pytest.server.store import Attachment, Run
+from famacase_pytest.server.records import Attachment, Run
 
 SHOWN_AS_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What a page shows in place. Not SVG, which is a document that may hold scripts."""

@@ -35,8 +35,12 @@ _LOGGING: dict[str, Any] = {
     "formatters": {"plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "loggers": {
-        name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
-        for name in ("uvicorn", "famacase_pytest.server")
+        **{
+            name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+            for name in ("uvicorn", "famacase_pytest.server")
+        },
+        # What it finds wrong with a body is in the answer to the one who sent it.
+        "python_multipart": {"level": "CRITICAL"},
     },
 }
 

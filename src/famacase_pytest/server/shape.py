@@ -98,8 +98,10 @@ class _Compiler:
         checks: list[Check] = []
         if "$ref" in schema:
             checks.append(self._reference(schema["$ref"]))
-        if "type" in schema:
-            checks.append(_type_check(schema["type"]))
+        kind = schema.get("type")
+        # Objects and lists test their own type: one call less for each level that a value is nested.
+        if kind is not None and kind not in ("object", "array"):
+            checks.append(_type_check(kind))
         if "const" in schema:
             checks.append(_choice_check("const", [schema["const"]]))
         if "enum" in schema:
@@ -110,11 +112,9 @@ class _Compiler:
             checks.append(_length_check(schema["minLength"]))
         if "format" in schema:
             checks.append(_format_check(schema["format"]))
-        if "minItems" in schema or "maxItems" in schema:
-            checks.append(_count_check(schema.get("minItems", 0), schema.get("maxItems")))
-        if "items" in schema:
-            checks.append(_items_check(self.compile(schema["items"])))
-        if {"properties", "required", "additionalProperties"} & set(schema):
+        if kind == "array" or {"items", "minItems", "maxItems"} & set(schema):
+            checks.append(self._items(schema))
+        if kind == "object" or {"properties", "required", "additionalProperties"} & set(schema):
             checks.append(self._members(schema))
         return _all_checks(checks)
 
@@ -132,16 +132,39 @@ class _Compiler:
             self._compiled[name] = self.compile(self._components[name])
         return self._compiled[name]
 
+    def _items(self, schema: Mapping[str, Any]) -> Check:
+        item_check = self.compile(schema["items"]) if "items" in schema else None
+        least, most = schema.get("minItems", 0), schema.get("maxItems")
+        must = schema.get("type") == "array"
+
+        def check(value: Any) -> Fault | None:
+            if type(value) is not list:
+                return _wrong_type(["array"]) if must else None
+            if len(value) < least:
+                return Fault("minItems", f"This needs at least {least} item{'s' if least > 1 else ''}.")
+            if most is not None and len(value) > most:
+                return Fault("maxItems", f"This may have at most {most} items, not {len(value)}.")
+            if item_check is not None:
+                for index, item in enumerate(value):
+                    fault = item_check(item)
+                    if fault is not None:
+                        fault.path.append(index)
+                        return fault
+            return None
+
+        return check
+
     def _members(self, schema: Mapping[str, Any]) -> Check:
         required = tuple(schema.get("required", ()))
         members = {name: self.compile(member) for name, member in schema.get("properties", {}).items()}
         additional = schema.get("additionalProperties", True)
         others = self.compile(additional) if isinstance(additional, Mapping) else None
         closed = additional is False
+        must = schema.get("type") == "object"
 
         def check(value: Any) -> Fault | None:
             if type(value) is not dict:
-                return None
+                return _wrong_type(["object"]) if must else None
             for name in required:
                 if name not in value:
                     return Fault("required", "This member is required.", [name])
@@ -183,7 +206,6 @@ def _type_check(names: str | list[str]) -> Check:
     listed = [names] if isinstance(names, str) else names
     if not set(listed) <= set(_TYPES):
         raise ValueError(f"schema type not known here: {names}")
-    wanted = " or ".join(_TYPES[name][0] for name in listed)
     types = frozenset(kind for name in listed for kind in _TYPES[name][1])
     whole_floats = "integer" in listed
 
@@ -194,9 +216,13 @@ def _type_check(names: str | list[str]) -> Check:
         # JSON Schema calls 1.0 an integer.
         if whole_floats and type(value) is float and value.is_integer():
             return None
-        return Fault("type", f"This must be {wanted}.")
+        return _wrong_type(listed)
 
     return check
+
+
+def _wrong_type(names: list[str]) -> Fault:
+    return Fault("type", f"This must be {' or '.join(_TYPES[name][0] for name in names)}.")
 
 
 def _choice_check(kind: str, choices: list[Any]) -> Check:
@@ -242,31 +268,6 @@ def _format_check(name: str) -> Check:
     def check(value: Any) -> Fault | None:
         if type(value) is str and not UUID.match(value):
             return Fault("format", "This must be a UUID such as 123e4567-e89b-42d3-a456-426614174000.")
-        return None
-
-    return check
-
-
-def _count_check(least: int, most: int | None) -> Check:
-    def check(value: Any) -> Fault | None:
-        if type(value) is list:
-            if len(value) < least:
-                return Fault("minItems", f"This needs at least {least} item{'s' if least > 1 else ''}.")
-            if most is not None and len(value) > most:
-                return Fault("maxItems", f"This may have at most {most} items, not {len(value)}.")
-        return None
-
-    return check
-
-
-def _items_check(item_check: Check) -> Check:
-    def check(value: Any) -> Fault | None:
-        if type(value) is list:
-            for index, item in enumerate(value):
-                fault = item_check(item)
-                if fault is not None:
-                    fault.path.append(index)
-                    return fault
         return None
 
     return check

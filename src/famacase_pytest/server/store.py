@@ -12,17 +12,30 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from famacase_pytest.server.files import FileRoom, Received
-from famacase_pytest.server.problems import Problem, invalid, not_found
+from famacase_pytest.server.problems import invalid, not_found
+from famacase_pytest.server.queries import (
+    ATTACHMENT_COLUMNS,
+    LARGEST_ID,
+    PUT_RESULT,
+    attachments_by_ids,
+    environment_exists,
+    find_plan_cases,
+    find_runs,
+    first_answer,
+    keep_answer,
+    require_attachments,
+    require_open_run,
+    require_run,
+)
+from famacase_pytest.server.records import Attachment, Project, Reference, Run, StoredResult
 from famacase_pytest.server.tables import (
-    answers,
     attachments,
     environments,
     open_database,
@@ -30,84 +43,6 @@ from famacase_pytest.server.tables import (
     projects,
     results,
     runs,
-)
-
-LARGEST_ID = 2**63 - 1
-"""SQLite's largest integer. A larger id is one that does not exist."""
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project of which somebody has the token."""
-
-    id: int
-    code: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run with its counts.
-
-    Attributes:
-        body: what `createRun` was given.
-        created_at: Unix time in seconds; `completed_at` too, or None while the run is in progress.
-        stats: number of results by status; a result without a status counts as "untested".
-    """
-
-    id: int
-    project_id: int
-    project_code: str
-    body: dict[str, Any]
-    created_at: float
-    completed_at: float | None
-    is_public: bool
-    stats: dict[str, int]
-
-    @property
-    def status(self) -> str:
-        return "in_progress" if self.completed_at is None else "completed"
-
-
-@dataclass(frozen=True)
-class StoredResult:
-    """A result as it is kept: `id` in lower case, `body` the JSON text that goes back out."""
-
-    id: str
-    status: str | None
-    body: str
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """An uploaded file. Its bytes are in the file room under `sha256`."""
-
-    id: str
-    file_name: str
-    mime_type: str
-    file_size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A mention of an attachment in a result, and where in the request it stands."""
-
-    attachment_id: str
-    where: tuple[Any, ...]
-
-
-_ATTACHMENT_COLUMNS = (
-    attachments.c.id,
-    attachments.c.file_name,
-    attachments.c.mime_type,
-    attachments.c.file_size,
-    attachments.c.sha256,
-)
-
-_INSERT_RESULT = insert(results)
-_PUT_RESULT = _INSERT_RESULT.on_conflict_do_update(
-    index_elements=["run_id", "id"],
-    set_={"status": _INSERT_RESULT.excluded.status, "body": _INSERT_RESULT.excluded.body},
 )
 
 
@@ -195,7 +130,7 @@ class Store:
     def plan_cases(self, project: Project, plan_id: int) -> list[int]:
         """Ids of the cases of a plan; Problem 404 if there is no such plan."""
         with self._read() as connection:
-            found = _plan_cases(connection, project, plan_id)
+            found = find_plan_cases(connection, project, plan_id)
         if found is None:
             raise not_found(f"plan {plan_id}")
         return found
@@ -220,13 +155,13 @@ class Store:
             Problem: 422, the environment or the plan is not in this project.
         """
         with self._write() as connection:
-            first = _first_answer(connection, project, "createRun", key)
+            first = first_answer(connection, project, "createRun", key)
             if first is not None:
                 return first
             environment_id, plan_id = body.get("environment_id"), body.get("plan_id")
-            if environment_id is not None and not _environment_exists(connection, project, environment_id):
+            if environment_id is not None and not environment_exists(connection, project, environment_id):
                 raise invalid(f"There is no environment {environment_id} here.", "body", "environment_id")
-            if plan_id is not None and _plan_cases(connection, project, plan_id) is None:
+            if plan_id is not None and find_plan_cases(connection, project, plan_id) is None:
                 raise invalid(f"There is no plan {plan_id} here.", "body", "plan_id")
             inserted: Any = connection.execute(
                 insert(runs).values(
@@ -237,7 +172,7 @@ class Store:
                 )
             )
             text = answer(int(inserted.inserted_primary_key[0]))
-            _keep_answer(connection, project, "createRun", key, text)
+            keep_answer(connection, project, "createRun", key, text)
         return text
 
     def run(self, run_id: int, project: Project | None = None) -> Run:
@@ -245,7 +180,7 @@ class Store:
         if not 0 < run_id <= LARGEST_ID:
             raise not_found(f"run {run_id}")
         with self._read() as connection:
-            found = _runs(connection, runs.c.id == run_id)
+            found = find_runs(connection, runs.c.id == run_id)
         if not found or (project is not None and found[0].project_id != project.id):
             raise not_found(f"run {run_id}")
         return found[0]
@@ -255,12 +190,12 @@ class Store:
         with self._read() as connection:
             total = int(connection.execute(select(func.count()).select_from(runs)).scalar_one())
             page = select(runs.c.id).order_by(runs.c.id.desc()).limit(limit).offset(min(offset, LARGEST_ID))
-            return total, _runs(connection, runs.c.id.in_(page.scalar_subquery()))[::-1]
+            return total, find_runs(connection, runs.c.id.in_(page.scalar_subquery()))[::-1]
 
     def complete_run(self, project: Project, run_id: int) -> None:
         """Completes a run; nothing happens if it is complete. Problem 404 if it is not there."""
         with self._write() as connection:
-            _require_run(connection, project, run_id)
+            require_run(connection, project, run_id)
             connection.execute(
                 update(runs)
                 .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
@@ -270,7 +205,7 @@ class Store:
     def publish_run(self, project: Project, run_id: int, public: bool) -> None:
         """Marks a run as public or not. Problem 404 if it is not there."""
         with self._write() as connection:
-            _require_run(connection, project, run_id)
+            require_run(connection, project, run_id)
             connection.execute(update(runs).where(runs.c.id == run_id).values(is_public=public))
 
     # Results
@@ -278,7 +213,7 @@ class Store:
     def require_open_run(self, project: Project, run_id: int) -> None:
         """Problem 404 if the run is not there, 409 if it is complete."""
         with self._read() as connection:
-            _require_open_run(connection, project, run_id)
+            require_open_run(connection, project, run_id)
 
     def put_results(
         self,
@@ -294,9 +229,9 @@ class Store:
         """
         rows = [{"run_id": run_id, "id": one.id, "status": one.status, "body": one.body} for one in stored]
         with self._write() as connection:
-            _require_open_run(connection, project, run_id)
-            _require_attachments(connection, project, references)
-            connection.execute(_PUT_RESULT, rows)
+            require_open_run(connection, project, run_id)
+            require_attachments(connection, project, references)
+            connection.execute(PUT_RESULT, rows)
 
     def results(
         self, run_id: int, limit: int, offset: int, status: str | None = None
@@ -325,7 +260,7 @@ class Store:
     def first_upload_answer(self, project: Project, key: str | None) -> str | None:
         """The answer that an earlier upload with this key got, or None."""
         with self._read() as connection:
-            return _first_answer(connection, project, "uploadAttachments", key)
+            return first_answer(connection, project, "uploadAttachments", key)
 
     def put_attachments(
         self,
@@ -353,17 +288,17 @@ class Store:
         # The bytes are in place before the row that promises them; a kill in between leaves a file, no lie.
         self.files.keep(received)
         with self._write() as connection:
-            first = _first_answer(connection, project, "uploadAttachments", key)
+            first = first_answer(connection, project, "uploadAttachments", key)
             if first is not None:
                 return first
             rows = [{**vars(one), "project_id": project.id} for one in kept]
             connection.execute(insert(attachments), rows)
-            _keep_answer(connection, project, "uploadAttachments", key, text)
+            keep_answer(connection, project, "uploadAttachments", key, text)
         return text
 
     def attachment(self, attachment_id: str, project: Project | None = None) -> Attachment:
         """An attachment by its id; Problem 404 if it is not there, or not in `project` where one is given."""
-        query = select(*_ATTACHMENT_COLUMNS).where(attachments.c.id == attachment_id.lower())
+        query = select(*ATTACHMENT_COLUMNS).where(attachments.c.id == attachment_id.lower())
         if project is not None:
             query = query.where(attachments.c.project_id == project.id)
         with self._read() as connection:
@@ -375,7 +310,7 @@ class Store:
     def attachments(self, ids: Iterable[str]) -> dict[str, Attachment]:
         """Those of the attachments that are there, by id."""
         with self._read() as connection:
-            rows = _by_ids(connection, _ATTACHMENT_COLUMNS, ids)
+            rows = attachments_by_ids(connection, ATTACHMENT_COLUMNS, ids)
         return {row[0]: Attachment(*row) for row in rows}
 
     def environment_slug(self, environment_id: int) -> str | None:
@@ -385,108 +320,3 @@ class Store:
         query = select(environments.c.slug).where(environments.c.id == environment_id)
         with self._read() as connection:
             return connection.execute(query).scalar_one_or_none()
-
-
-def _first_answer(connection: Connection, project: Project, operation: str, key: str | None) -> str | None:
-    if key is None:
-        return None
-    query = select(answers.c.body).where(
-        answers.c.project_id == project.id, answers.c.operation == operation, answers.c.key == key
-    )
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _keep_answer(
-    connection: Connection, project: Project, operation: str, key: str | None, body: str
-) -> None:
-    if key is not None:
-        row = {"project_id": project.id, "operation": operation, "key": key, "body": body}
-        connection.execute(insert(answers).values(row))
-
-
-def _environment_exists(connection: Connection, project: Project, environment_id: int) -> bool:
-    if not 0 < environment_id <= LARGEST_ID:
-        return False
-    query = select(environments.c.id).where(
-        environments.c.project_id == project.id, environments.c.id == int(environment_id)
-    )
-    return connection.execute(query).one_or_none() is not None
-
-
-def _plan_cases(connection: Connection, project: Project, plan_id: int) -> list[int] | None:
-    if not -LARGEST_ID <= plan_id <= LARGEST_ID:
-        return None
-    query = select(plans.c.case_ids).where(plans.c.project_id == project.id, plans.c.plan_id == int(plan_id))
-    found = connection.execute(query).scalar_one_or_none()
-    return None if found is None else list(json.loads(found))
-
-
-def _runs(connection: Connection, wanted: ColumnElement[bool]) -> list[Run]:
-    """The runs that fulfil a condition, in the order of their ids, with their counts."""
-    columns = (*runs.c, projects.c.code)
-    rows = connection.execute(
-        select(*columns).join(projects, projects.c.id == runs.c.project_id).where(wanted).order_by(runs.c.id)
-    ).all()
-    status = func.coalesce(results.c.status, "untested").label("status")
-    counts: dict[int, dict[str, int]] = {row.id: {} for row in rows}
-    for run_id, name, count in connection.execute(
-        select(results.c.run_id, status, func.count())
-        .where(results.c.run_id.in_([row.id for row in rows]))
-        .group_by(results.c.run_id, status)
-    ):
-        counts[run_id][name] = count
-    return [
-        Run(
-            id=row.id,
-            project_id=row.project_id,
-            project_code=row.code,
-            body=json.loads(row.body),
-            created_at=row.created_at,
-            completed_at=row.completed_at,
-            is_public=row.is_public,
-            stats=counts[row.id],
-        )
-        for row in rows
-    ]
-
-
-def _require_run(connection: Connection, project: Project, run_id: int) -> float | None:
-    """The time when the run was completed, or None; Problem 404 if it is not in the project."""
-    row = None
-    if 0 < run_id <= LARGEST_ID:
-        query = select(runs.c.completed_at).where(runs.c.id == run_id, runs.c.project_id == project.id)
-        row = connection.execute(query).one_or_none()
-    if row is None:
-        raise not_found(f"run {run_id}")
-    completed_at: float | None = row[0]
-    return completed_at
-
-
-def _require_open_run(connection: Connection, project: Project, run_id: int) -> None:
-    if _require_run(connection, project, run_id) is not None:
-        raise Problem(409, f"Run {run_id} is complete and takes no more results.")
-
-
-def _require_attachments(connection: Connection, project: Project, references: Sequence[Reference]) -> None:
-    if not references:
-        return
-    # An id with a lone surrogate cannot even be asked for; it is not one of ours in any case.
-    ids = {one.attachment_id.lower() for one in references if one.attachment_id.isascii()}
-    rows = _by_ids(connection, (attachments.c.id,), ids, attachments.c.project_id == project.id)
-    known = {row[0] for row in rows}
-    for one in references:
-        if one.attachment_id.lower() not in known:
-            message = f"There is no attachment {one.attachment_id} here; upload it first."
-            raise invalid(message, *one.where, kind="unknown_attachment")
-
-
-def _by_ids(
-    connection: Connection, columns: Sequence[Any], ids: Iterable[str], *conditions: ColumnElement[bool]
-) -> list[Any]:
-    """Rows of the attachments with these ids. SQLite takes a limited number of values at a time."""
-    wanted = sorted(ids)
-    rows: list[Any] = []
-    for start in range(0, len(wanted), 500):
-        query = select(*columns).where(attachments.c.id.in_(wanted[start : start + 500]), *conditions)
-        rows.extend(connection.execute(query).all())
-    return rows

@@ -137,6 +137,8 @@ class Upload:
         parameters = _parameters(self._headers.get("content-disposition", ""))
         if parameters.get("name") != "files":
             return
+        if not {"filename", "filename*"} & set(parameters):
+            raise invalid("This is text, not a file: it has no file name.", "body", "files", kind="type")
         if len(self._received) == MAX_FILES:
             message = f"A request may have at most {MAX_FILES} files."
             raise invalid(message, "body", "files", kind="maxItems")
