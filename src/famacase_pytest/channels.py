@@ -27,6 +27,9 @@ OUTBOX = Path(".famacase", "outbox")
 # Where it is, below the directory for temporary files, if rootdir cannot be written.
 SPARE = "famacase-outbox"
 
+# Seconds that taking the lock of one's own session may take.
+_PRESENCE = 10.0
+
 Tell = Callable[[str], None]
 
 
@@ -43,7 +46,8 @@ def for_controller(settings: Settings, rootdir: Path, environ: Mapping[str, str]
     outbox = _open_outbox(settings, rootdir, tell)
     if outbox is None:
         return DirectChannel(api, workers=settings.attachment_workers.value)
-    outbox.presence().acquire()
+    # Another session that begins now may look for a moment whether this one is alive.
+    outbox.presence().acquire(_PRESENCE)
     courier = Courier(outbox.directory, briefing(settings, outbox), environ)
     courier.ensure()
     return OutboxChannel(

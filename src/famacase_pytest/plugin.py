@@ -59,17 +59,21 @@ class ReportingHooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self) -> None:
-        self._session.test_began()
+        with self._session.guarded():
+            self._session.test_began()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
-        self._session.test_finished()
+        with self._session.guarded():
+            self._session.test_finished()
 
     @pytest.hookimpl(hookwrapper=True, trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
-        self._session.ending(exitstatus)
+        with self._session.guarded():
+            self._session.ending(exitstatus)
         yield
-        self._session.finish()
+        with self._session.guarded():
+            self._session.finish()
 
 
 class XdistHooks:
@@ -83,10 +87,13 @@ class XdistHooks:
         self._session = session
 
     def pytest_configure_node(self, node: Any) -> None:
-        self._session.brief_worker(node.workerinput)
+        with self._session.guarded():
+            self._session.brief_worker(node.workerinput)
 
     def pytest_testnodedown(self, node: Any) -> None:
-        self._session.worker_ended(getattr(node, "workeroutput", {}))
+        with self._session.guarded():
+            self._session.worker_ended(getattr(node, "workeroutput", {}))
 
     def pytest_handlecrashitem(self, report: Any) -> None:
-        self._session.worker_crashed(report.node.gateway.id, str(report.longrepr))
+        with self._session.guarded():
+            self._session.worker_crashed(report.node.gateway.id, str(report.longrepr))

@@ -186,8 +186,8 @@ def _send_from(outbox: Outbox, settings: Settings, to_run: str | None) -> bool:
     if host_of(meta["api_url"]) != host_of(settings.base_url):
         # A token goes to no host that only a file in the working tree names.
         raise SettingsError(
-            f"{name} was recorded for {meta['api_url']}, but the address is set to {settings.base_url}: nothing "
-            "of it is sent. Set FAMACASE_API_URL to the address that it is meant for."
+            f"{name} was recorded for {meta['api_url']}, but the address is set to {settings.base_url}: "
+            "nothing of it is sent. Set FAMACASE_API_URL to the address that it is meant for."
         )
     ledger = outbox.ledger()
     finish_all(outbox)

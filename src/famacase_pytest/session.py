@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import tempfile
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,6 +68,25 @@ def of(config: pytest.Config) -> Session | Bystander:
 
 
 def _begin(config: pytest.Config) -> Session | Bystander:
+    try:
+        return _decide(config)
+    except pytest.UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not stop the suite)
+        return Bystander(config, [_defect(error)]).silence_upstream()
+
+
+def _defect(error: Exception) -> str:
+    """What is said of an exception that nobody expected."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return (
+        f"a defect of famacase-pytest, {type(error).__name__} in {place}: {error}. "
+        "Results of this session may be missing; the tests are not touched. Please report it with this line."
+    )
+
+
+def _decide(config: pytest.Config) -> Session | Bystander:
     if not upstream.is_loaded(config.pluginmanager):
         return Bystander(config)
     if _reporting:
@@ -166,6 +187,7 @@ class Session(Speaker):
         self._plan_cases: dict[str, list[int]] = {}
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
         self._failed = False
+        self._has_failed = False
 
     # The beginning and the end
 
@@ -283,6 +305,16 @@ class Session(Speaker):
         self._notices.append(str(error))
 
     # What pytest and xdist tell
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Keep a defect of ours from the session: it is said once, and the tests go on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (a reporter is a guest)
+            if not self._has_failed:
+                self._has_failed = True
+                self._notices.append(_defect(error))
 
     def test_began(self) -> None:
         """A test begins."""

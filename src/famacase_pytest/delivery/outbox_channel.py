@@ -68,6 +68,7 @@ class OutboxChannel(Channel):
         self._away = False
         self._slugs: dict[str, str] = {}
         self._gave_up = False
+        self._drained = False
         self.directory = outbox.directory
 
     # Before the first test
@@ -134,6 +135,7 @@ class OutboxChannel(Channel):
         return self._sink.keep(source)
 
     def put(self, code: str, run_id: int, parcels: Sequence[Parcel]) -> None:
+        self._drained = False
         self._sink.put(code, run_id, parcels)
         self._courier.ensure()
 
@@ -150,6 +152,7 @@ class OutboxChannel(Channel):
             self.drain()
             return False
         self._outbox.request_completion(code, run_id, publish=publish)
+        self._drained = False
         self.drain()
         return self._ledger.is_completed(code, run_id)
 
@@ -162,11 +165,12 @@ class OutboxChannel(Channel):
     def drain(self) -> None:
         """Wait for the courier to deliver everything, up to the deadline; Ctrl-C ends the wait."""
         self._sink.settle()
-        if self._gave_up:
+        if self._gave_up or self._drained:
             return
         deadline = _now() + self._drain_timeout
         try:
-            self._gave_up = not self._drained_by(deadline)
+            self._drained = self._drained_by(deadline)
+            self._gave_up = not self._drained
         except KeyboardInterrupt:
             self._courier.stop()
             self._gave_up = True

@@ -11,7 +11,7 @@ from qase.commons.client.base_api_client import BaseApiClient
 
 from ..delivery.channel import Channel
 from ..errors import ApiError, Refused
-from .payload import PayloadOptions, wire_result
+from .payload import PayloadOptions, wire_result_or_remains
 
 
 class ReportingSession(Protocol):
@@ -116,7 +116,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Hand a batch of upstream's results to the channel."""
-        parcels = [wire_result(result, self._options) for result in results]
+        parcels = [wire_result_or_remains(result, self._options) for result in results]
         with self._reporting_failure(lambda error: self.session.could_not_send(error, len(parcels))):
             self.session.channel().put(project_code, int(run_id), parcels)
 

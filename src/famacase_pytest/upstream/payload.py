@@ -114,6 +114,26 @@ def wire_result(result: Any, options: PayloadOptions) -> Parcel:
     return Parcel(payload, tuple(files.sources), files.kept)
 
 
+def wire_result_or_remains(result: Any, options: PayloadOptions) -> Parcel:
+    """As ``wire_result``; of a result that cannot be translated, what identifies it and why.
+
+    A suite can put anything into a result, and one that is strange must not take others along.
+    """
+    try:
+        return wire_result(result, options)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the result is not lost for it)
+        status, _ = _status(result.execution.status)
+        remark = f"Parts of this result could not be sent: {type(error).__name__}: {error}"
+        return Parcel(
+            {
+                "id": str(result.id),
+                "title": _text(result.title),
+                "execution": {"status": status},
+                "message": _message(result.message, remark),
+            }
+        )
+
+
 class _Files:
     """Collects the files of one result and numbers them."""
 
