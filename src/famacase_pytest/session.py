@@ -93,7 +93,9 @@ def _decide(config: pytest.Config) -> Session | Bystander:
         return Bystander(config).silence_upstream(inside=True)
     testless = any(getattr(config.option, name, False) for name in _TESTLESS)
     try:
-        resolution = resolve(os.environ, vars(config.option), Path.cwd(), upstream.environment_names())
+        resolution = resolve(
+            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
+        )
     except SettingsError as error:
         if testless:
             return Bystander(config).silence_upstream()

@@ -25,6 +25,13 @@ def option_registration() -> Any:
     return QasePytestOptions.addoptions
 
 
+def modes() -> tuple[str, ...]:
+    """The modes that the installed upstream has; ``testops_multi`` came with qase-pytest 8."""
+    from qase.commons.models.config.qaseconfig import Mode
+
+    return tuple(mode.value for mode in Mode)
+
+
 def environment_names() -> frozenset[str]:
     """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers'
     code."""
