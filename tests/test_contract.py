@@ -38,7 +38,7 @@ anything = schemathesis.openapi.from_path(CONTRACT, config=schemathesis.Config.f
 existing = schemathesis.openapi.from_path(CONTRACT, config=schemathesis.Config.from_dict(_REACHING))
 
 bounded = settings(
-    max_examples=25,
+    max_examples=20,
     derandomize=True,
     deadline=None,
     database=None,

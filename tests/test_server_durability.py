@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import reach
 from famacase_pytest.server.process import ServerDidNotStart, ServerProcess
-from live_api import Backend, new_result
+from live_api import Backend, new_result, reach
 
 RUN = {"title": "A run", "is_autotest": True}
 
