@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,12 +58,13 @@ def _no_proxy() -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A local back end with the projects SMOKE and SHOP.
 
-    Each has the environment ``staging``; SMOKE has ``nightly`` too, and plan 7 with the cases 101 and 201.
+    Each has the environment ``staging``; SMOKE has ``env-0`` to ``env-5`` too, and plan 7 with the cases
+    101 and 201.
     """
     with ServerProcess.start(
         tmp_path_factory.mktemp("server"),
         projects=TOKENS,
-        environments=[("SMOKE", "nightly")],
+        environments=[("SMOKE", f"env-{number}") for number in range(6)],
         plans=[("SMOKE", 7, [101, 201])],
     ) as process:
         yield process
@@ -111,16 +113,15 @@ class Outcome:
 
     @property
     def notices(self) -> list[str]:
-        """The lines in which this package speaks."""
-        return [line for line in self.output.splitlines() if line.startswith("famacase: ")]
+        """What this package has to say, but for the line that all is delivered."""
+        said = [line for line in self.output.splitlines() if line.startswith("famacase: ")]
+        return [line for line in said if not re.match(r"famacase: \d+ results? delivered", line)]
 
     @property
     def counts(self) -> str:
-        """The last line of pytest's summary, without times: "1 failed, 2 passed"."""
-        for line in reversed(self.output.splitlines()):
-            if " in " in line and line.strip("= ")[:1].isdigit():
-                return line.strip("= ").partition(" in ")[0]
-        return ""
+        """How the tests ended, from the last line of pytest's output: "1 failed, 2 passed"."""
+        kinds = r"\d+ (?:failed|passed|skipped|xfailed|xpassed|errors?)\b"
+        return ", ".join(re.findall(kinds, self.output.splitlines()[-1]))
 
 
 class Project:
@@ -158,7 +159,7 @@ class Project:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line of a session."""
-        return [sys.executable, "-m", "pytest", *(f"-pno:{name}" for name in _unwanted()), *arguments]
+        return [sys.executable, "-m", "pytest", *arguments]
 
     def environment(self, environ: Mapping[str, str | None]) -> dict[str, str]:
         """The variables of a session; None removes one."""
@@ -169,6 +170,7 @@ class Project:
         }
         own = {
             "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTEST_ADDOPTS": " ".join(f"-pno:{name}" for name in _unwanted()),
             "TMPDIR": str(self.temporary),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

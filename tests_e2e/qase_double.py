@@ -7,6 +7,7 @@ they were told. Nothing of that goes through a name that this package rebinds.
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -98,7 +99,8 @@ class QaseDouble:
         """
         directory.mkdir(exist_ok=True)
         (directory / "sitecustomize.py").write_text(_SITECUSTOMIZE, encoding="utf-8")
-        return {"PYTHONPATH": str(directory), "TEST_DOUBLE_OF_QASE": self.url}
+        path = os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return {"PYTHONPATH": path, "TEST_DOUBLE_OF_QASE": self.url}
 
 
 _ANSWERS: tuple[tuple[str, Any], ...] = (

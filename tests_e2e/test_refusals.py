@@ -1,0 +1,118 @@
+"""Bad settings end a session before its first test; likely mistakes are only said."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def suite(project):
+    """Its one test must not run where the settings are wrong."""
+    project.write(test_one='def test_one():\n    print("it ran")\n')
+    return project
+
+
+def refused(outcome, layer):
+    """The lines of the error of a session that refused to start."""
+    assert outcome.code == 4, outcome.output
+    assert "it ran" not in outcome.output
+    assert "Traceback" not in outcome.output
+    assert "INTERNALERROR" not in outcome.output
+    assert layer.exchanges() == []
+    return outcome.output
+
+
+def test_files_that_are_no_json(suite, layer):
+    suite.write_json("famacase.config.json", '{\n  "mode": "testops",\n  "debug": yes\n}')
+    suite.write_json("qase.config.json", '{"mode": "testops",}')
+    said = refused(suite.run("-s"), layer)
+    assert "famacase.config.json, line 3, column 12: invalid JSON" in said
+    assert "qase.config.json, line 1, column" in said
+
+
+def test_values_of_the_wrong_kind_are_named_all_at_once_with_their_sources(suite, layer):
+    suite.write_json(
+        "famacase.config.json",
+        {"testops": {"plan": {"id": "seven"}}, "famacase": {"timeout": "soon"}, "rootSuite": ["a"]},
+    )
+    suite.write_json("qase.config.json", {"testops": {"run": {"complete": "maybe"}}, "report": 3})
+    said = refused(
+        suite.run(
+            "-s",
+            "--famacase-testops-run-id=last",
+            "--qase-testops-defect=perhaps",
+            FAMACASE_TESTOPS_BATCH_SIZE="201",
+            QASE_DEBUG="loud",
+            FAMACASE_RETRY_ATTEMPTS="0",
+            QASE_MODE="everything",
+            FAMACASE_MODE=None,
+        ),
+        layer,
+    )
+    for source, value, must in (
+        ("testops.plan.id in famacase.config.json", '"seven"', "a whole number"),
+        ("famacase.timeout in famacase.config.json", '"soon"', "a number of seconds"),
+        ("rootSuite in famacase.config.json", '["a"]', "text"),
+        ("testops.run.complete in qase.config.json", '"maybe"', "one of true, false"),
+        ("--famacase-testops-run-id on the command line", '"last"', "a whole number"),
+        ("--qase-testops-defect on the command line", '"perhaps"', "one of true, false"),
+        ("FAMACASE_TESTOPS_BATCH_SIZE in the environment", '"201"', "from 1 to 200"),
+        ("QASE_DEBUG in the environment", '"loud"', "one of true, false"),
+        ("FAMACASE_RETRY_ATTEMPTS in the environment", '"0"', "of 1 or more"),
+        ("QASE_MODE in the environment", '"everything"', "off, report, testops"),
+    ):
+        (line,) = [line for line in said.splitlines() if source in line]
+        assert value in line
+        assert must in line
+    assert "report in qase.config.json must be an object" in said
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        pytest.param(
+            {"FAMACASE_REPORTER_TOKEN": None, "FAMACASE_TESTOPS_PROJECT": None},
+            ("FAMACASE_REPORTER_TOKEN", "FAMACASE_TESTOPS_PROJECT", "--famacase-testops-project"),
+            id="token and project",
+        ),
+        pytest.param(
+            {"FAMACASE_API_URL": None},
+            ("FAMACASE_MODE in the environment is testops", "Set FAMACASE_API_URL", "FAMACASE_ENABLED=false"),
+            id="address",
+        ),
+        pytest.param(
+            {"FAMACASE_API_URL": None, "FAMACASE_ENABLED": "true", "QASE_TESTOPS_API_HOST": "qase.io"},
+            ("FAMACASE_ENABLED", "belongs to Qase", "Set FAMACASE_API_URL"),
+            id="an address of Qase alone",
+        ),
+    ],
+)
+def test_what_is_missing(suite, layer, environ, said):
+    output = refused(suite.run("-s", **environ), layer)
+    for text in said:
+        assert text in output
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown(suite, layer):
+    suite.secrets |= {"two words 9f1", "9f1"}
+    said = refused(suite.run("-s", FAMACASE_REPORTER_TOKEN="two words 9f1"), layer)
+    assert "FAMACASE_REPORTER_TOKEN in the environment" in said
+
+
+def test_unknown_names_are_warned_about_with_the_nearest_known_one(suite, layer):
+    suite.write_json("famacase.config.json", {"testops": {"run": {"titel": "x"}}, "modus": "off"})
+    outcome = suite.run("-s", FAMACASE_TESTOPS_RUN_TITEL="x", FAMACASE_TIMEOUTS="3", FAMACASE_XYZZY="1")
+    assert outcome.code == 0
+    assert "it ran" in outcome.output
+    for name, nearest in (
+        ("FAMACASE_TESTOPS_RUN_TITEL", "FAMACASE_TESTOPS_RUN_TITLE"),
+        ("FAMACASE_TIMEOUTS", "FAMACASE_TIMEOUT"),
+        ("testops.run.titel in famacase.config.json", "testops.run.title"),
+    ):
+        (notice,) = [notice for notice in outcome.notices if name in notice]
+        assert notice.endswith(f"Did you mean {nearest}?")
+    for name in ("FAMACASE_XYZZY", "modus in famacase.config.json"):
+        (notice,) = [notice for notice in outcome.notices if name in notice]
+        assert notice.endswith("is not a known setting.")
+    assert len(outcome.notices) == 5
+    assert layer.exchanges("completeRun")
