@@ -145,6 +145,7 @@ def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:
     return Sink(
         outbox.writer(name, max_bytes=settings.outbox_max_mb.value * MIB),
         lambda: DirectChannel(open_api(settings), workers=settings.attachment_workers.value),
+        lambda code, run_id: outbox.ledger().real_run(code, run_id),
         tell,
     )
 

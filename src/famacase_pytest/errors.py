@@ -41,7 +41,21 @@ class Unreachable(ApiError):
     """No usable answer after all attempts: connection errors, timeouts, 408, 429, 5xx, HTML in place of JSON.
 
     The results are kept where an outbox exists. Check the network and the address, then send them again.
+
+    Attributes:
+        retry_after: seconds that the server asked to be left alone for, None if it did not.
     """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        detail: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, detail=detail)
+        self.retry_after = retry_after
 
 
 class Refused(ApiError):

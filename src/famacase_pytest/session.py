@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import upstream
+from .countdown import Countdown
 from .errors import ApiError, SettingsError, UpstreamMismatch
 from .plugin import ReportingHooks, XdistHooks
 from .settings.kinds import NEEDS_BACKEND
@@ -188,6 +189,7 @@ class Session(Speaker):
         self._leftovers: Leftovers | None = None
         self._plan_cases: dict[str, list[int]] = {}
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
+        self._countdown: Countdown | None = None
         self._failed = False
         self._has_failed = False
 
@@ -343,6 +345,7 @@ class Session(Speaker):
         self._notices.extend(report.get("notices", ()))
         if self._channel is not None:
             self._channel.worker_losses += report.get("lost", 0)
+            self._channel.worker_sent += report.get("sent", 0)
 
     def worker_crashed(self, worker: str, message: str) -> None:
         """Report the test in which a worker died."""
@@ -352,6 +355,10 @@ class Session(Speaker):
     def ending(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
         if self._channel is not None and not self._is_worker:
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            if terminal is not None and terminal.isatty:
+                self._countdown = Countdown(terminal)
+                self._channel.on_wait = self._countdown.show
             interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
             self._channel.note_end("interrupted" if interrupted else "normal")
 
@@ -360,10 +367,13 @@ class Session(Speaker):
         if self._channel is None:
             return
         self._channel.drain()
+        if self._countdown is not None:
+            self._countdown.clear()
         self._leftovers = self._channel.leftovers()
         if self._is_worker:
             self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
                 "lost": self._leftovers.lost,
+                "sent": self._leftovers.delivered,
                 "notices": self._notices,
             }
         else:
@@ -385,7 +395,9 @@ class Session(Speaker):
             yield f"a result was refused by the back end and is kept: {reason}", False
         if left.lost:
             yield f"{left.lost} results are lost; their run stays open.", False
-        if left.waiting or left.open_runs or left.rejected:
+        if left.in_background and (left.waiting or left.open_runs):
+            yield f"{left.waiting} results are being delivered in the background to {where}", True
+        elif left.waiting or left.open_runs or left.rejected:
             reason = f" ({left.reason})" if left.reason else ""
             what = f"{left.waiting} results wait" if left.waiting else "a run waits to be completed"
             yield (

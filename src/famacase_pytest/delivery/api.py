@@ -355,6 +355,8 @@ class ReporterApi:
             "Check the network, the server and the address (FAMACASE_API_URL), then send again.",
             status=last.status,
             detail=str(last),
+            # As the server has it, but no longer than it is obeyed within a call.
+            retry_after=None if last.retry_after is None else retry.wait(failures, last.retry_after),
         )
 
     def _auth(self, code: str) -> TokenAuth:

@@ -38,6 +38,7 @@ class Leftovers:
         lost: results that could neither be stored nor sent.
         open_runs: runs whose completion is due.
         reason: why results wait, as far as it is known.
+        in_background: whether a courier goes on delivering what waits.
     """
 
     delivered: int = 0
@@ -46,6 +47,7 @@ class Leftovers:
     lost: int = 0
     open_runs: int = 0
     reason: str | None = None
+    in_background: bool = False
 
 
 class Channel:
@@ -56,12 +58,15 @@ class Channel:
     Attributes:
         directory: where results wait, or None.
         worker_losses: results that xdist workers could neither store nor send.
-        on_wait: called again and again while the end of the session waits for delivery.
+        worker_sent: results that they have sent themselves, since they could not be stored.
+        on_wait: called again and again while the end of the session waits for delivery, with a function that
+            counts the results that wait, and the seconds that are left.
     """
 
     directory: Path | None = None
     worker_losses = 0
-    on_wait: Callable[[], None] = staticmethod(lambda: None)
+    worker_sent = 0
+    on_wait: Callable[[Callable[[], int], float], None] = staticmethod(lambda count, seconds: None)
 
     # Before the first test
 

@@ -19,6 +19,7 @@ from .deliverer import Deliverer
 from .dispatcher import Dispatcher
 from .ledger import Ledger
 from .outbox import Outbox
+from .records import Run
 from .unfinished import finish_all
 
 # Seconds that the workers of a dead controller have to store their last results: they end when its pipe
@@ -90,7 +91,10 @@ def main(briefing: Mapping[str, Any]) -> None:
         order = orders.next_drain(1.0)
         if order is not None:
             done = dispatcher.drain(order["seconds"], orders.stop)
-            ledger.set_state(drained=order["number"], done=done, away=dispatcher.away)
+            ledger.set_state(drained=order["number"], done=done)
+        if dispatcher.failure is not None:
+            # The session sees it die and starts another one; the log has the reason.
+            raise dispatcher.failure
     if orders.orphaned:
         _see_to_what_is_left(outbox, dispatcher, orders, float(briefing["drain_timeout"]))
     dispatcher.stop()
@@ -106,12 +110,23 @@ def is_anything_left(outbox: Outbox, ledger: Ledger) -> bool:
         or outbox.unreadable
         or outbox.unfinished()
         or ledger.rejected()
-        or any(run.requested and not ledger.is_completed(run.project, run.run_id) for run in outbox.runs())
+        or open_runs(outbox, ledger)
     )
 
 
+def open_runs(outbox: Outbox, ledger: Ledger) -> list[Run]:
+    """The runs of an outbox that are still to be completed: none if its session was interrupted."""
+    if outbox.meta().get("ended") != "normal":
+        return []
+    return [
+        run for run in outbox.runs() if run.requested and not ledger.is_completed(run.project, run.run_id)
+    ]
+
+
 def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> Dispatcher:
-    """A dispatcher for one outbox, as the briefing says."""
+    """A dispatcher for one outbox, as the briefing says. Only for who holds the delivery right."""
+    # What an earlier courier said of the back end may not hold any more.
+    ledger.set_state(blocked=[], away=None)
     cancelled = threading.Event()
     tokens: dict[str, str] = dict(briefing["tokens"])
     api = ReporterApi(

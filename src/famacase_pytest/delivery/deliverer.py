@@ -58,12 +58,18 @@ class Deliverer:
         self._workers = workers
         self.completes = True
         self.blocked: dict[RunKey, Refused] = {}
+        self._set_aside: set[tuple[str, int]] = set()
         self.on_progress: Callable[[], None] = lambda: None
 
     def waiting(self) -> list[Item]:
         """The results that can be delivered now, oldest first."""
-        items = self._outbox.pending(self._ledger, self._batch_size * 4)
-        return [item for item in items if (item.project, item.run_id) not in self.blocked]
+        while True:
+            items = self._outbox.pending(self._ledger, self._batch_size * 4, excluding=self._set_aside)
+            free = [item for item in items if (item.project, item.run_id) not in self.blocked]
+            if free or not items:
+                return free
+            # A run that takes nothing must not stand before the others.
+            self._set_aside.update(item.key for item in items)
 
     def deliver(self, items: Sequence[Item]) -> None:
         """Deliver results, with their files before them.

@@ -23,7 +23,7 @@ class DirectChannel(Channel):
         workers: upload requests at a time.
 
     Attributes:
-        delivered, lost: results that the back end has taken, and has not.
+        sent, lost: results that the back end has taken, and has not.
     """
 
     def __init__(self, api: ReporterApi, *, workers: int) -> None:
@@ -31,7 +31,7 @@ class DirectChannel(Channel):
         self._workers = workers
         self._known: dict[tuple[str, Fingerprint], str] = {}
         self._lock = threading.Lock()
-        self.delivered = 0
+        self.sent = 0
         self.lost = 0
 
     def open_project(self, code: str) -> None:
@@ -77,7 +77,7 @@ class DirectChannel(Channel):
             results.append(json.dumps(payload))
         self._api.post_results(code, run_id, results)
         with self._lock:
-            self.delivered += len(results)
+            self.sent += len(results)
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         self._api.complete_run(code, run_id)
@@ -90,7 +90,7 @@ class DirectChannel(Channel):
         """Nothing is ever open here; see ``Sink.settle``."""
 
     def leftovers(self) -> Leftovers:
-        return Leftovers(delivered=self.delivered, lost=self.lost + self.worker_losses)
+        return Leftovers(delivered=self.sent + self.worker_sent, lost=self.lost + self.worker_losses)
 
     def close(self) -> None:
         self._api.close()

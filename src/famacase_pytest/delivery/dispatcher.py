@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
-from ..errors import ApiError, Refused, Rejected, Unreachable
+from ..errors import Refused, Rejected, Unreachable
 from .api import ReporterApi
+from .database import OutboxUnavailable
 from .deliverer import Deliverer
 from .ledger import Ledger
 
@@ -19,6 +22,12 @@ _POLL = 0.1
 
 # Seconds between two tries at a back end that is away, at the most.
 _MAX_PAUSE = 30.0
+
+# Asked to be left alone for a while: a back end that says so is there.
+_TOO_MANY = 429
+
+# Rounds that may fail at the end of a session because the outbox cannot be read or written.
+_FAILED_ROUNDS = 2
 
 # Seconds that the last try at a back end that seems away may take; nobody sits through a deadline for a dead
 # host.
@@ -37,6 +46,9 @@ class Dispatcher:
         flush_interval: seconds that a result waits for others to be sent with.
         batch_size: results that make a batch, which is sent at once.
         cancelled: the event that ends the calls of ``api``.
+
+    Attributes:
+        failure: what ended the thread before its time, a defect; None as long as nothing has.
     """
 
     def __init__(
@@ -64,8 +76,11 @@ class Dispatcher:
         self._asked = 0
         self._settled = 0
         self._away: str | None = None
+        self._noted = False
         self._retry_at = 0.0
         self._progress_at = _now()
+        self._working = False
+        self._failed_rounds = 0
         self.failure: BaseException | None = None
         deliverer.on_progress = self._note_progress
 
@@ -94,11 +109,10 @@ class Dispatcher:
             Whether everything was done that can be done now; what the back end refuses does not count.
         """
         deadline = _now() + seconds
-        self._progress_at = _now()
+        self._failed_rounds = 0
         with self._lock:
             self._asked += 1
             asked = self._asked
-        self._retry_at = 0.0 if self._away is None else self._retry_at
         self._wake.set()
         while self._thread.is_alive():
             if self._settled >= asked:
@@ -106,7 +120,10 @@ class Dispatcher:
             on_wait()
             if stop.wait(0.05) or _now() >= deadline:
                 return self._settled >= asked
-            silent = _now() - self._progress_at
+            if self._failed_rounds >= _FAILED_ROUNDS:
+                return False
+            # A call that is under way since before the end counts from its beginning.
+            silent = _now() - self._progress_at if self._working else 0.0
             if self._away is not None or silent > LAST_TRY:
                 if not self._answers(min(LAST_TRY, max(0.1, deadline - _now()))):
                     return self._settled >= asked
@@ -128,8 +145,8 @@ class Dispatcher:
         """Whether the back end answers anything at all within a few seconds."""
         try:
             self._api.with_limits(timeout=seconds, attempts=1, total=seconds).get_project(self._project)
-        except Unreachable:
-            return False
+        except Unreachable as error:
+            return error.status == _TOO_MANY
         except (Refused, Rejected):
             return True
         return True
@@ -137,10 +154,8 @@ class Dispatcher:
     def _work(self) -> None:
         try:
             self._deliver_until_stopped()
-        except BaseException as error:
-            # Seen by whoever waits for this thread, which tells it to the user.
+        except BaseException as error:  # noqa: BLE001 (whoever waits for this thread tells it to the user)
             self.failure = error
-            raise
 
     def _deliver_until_stopped(self) -> None:
         waiting_since: float | None = None
@@ -158,14 +173,12 @@ class Dispatcher:
                     waiting_since = waiting_since or _now()
                     full = len(items) >= self._batch_size
                     if draining or full or _now() - waiting_since >= self._flush_interval:
-                        self.deliverer.deliver(items)
+                        self._call(partial(self.deliverer.deliver, items))
                         waiting_since = None
-                        self._answered()
                         pause = 0.5
                         continue
                 elif draining:
-                    self.deliverer.complete_runs()
-                    self._answered()
+                    self._call(self.deliverer.complete_runs)
                     self._settled = asked
                     continue
             except Unreachable as error:
@@ -174,19 +187,39 @@ class Dispatcher:
                 self._went_away(error, pause)
                 pause = min(_MAX_PAUSE, pause * 2)
                 continue
+            except OutboxUnavailable:
+                # A full disk, for instance: what the back end got is sent again, which changes nothing there.
+                self._failed_rounds += 1
+                self._retry_at = _now() + pause
+                pause = min(_MAX_PAUSE, pause * 2)
+                continue
             self._wake.wait(_POLL)
+
+    def _call(self, work: Callable[[], None]) -> None:
+        self._note_progress()
+        self._working = True
+        try:
+            work()
+        finally:
+            self._working = False
+        self._answered()
 
     def _note_progress(self) -> None:
         self._progress_at = _now()
 
     def _answered(self) -> None:
         self._note_progress()
-        if self._away is not None:
-            self._away = None
+        self._away = None
+        if self._noted:
             self._ledger.set_state(away=None)
+            self._noted = False
 
-    def _went_away(self, error: ApiError, pause: float) -> None:
-        self._retry_at = _now() + pause
-        if self._away is None:
-            self._ledger.set_state(away=str(error))
-        self._away = str(error)
+    def _went_away(self, error: Unreachable, pause: float) -> None:
+        self._retry_at = _now() + max(pause, error.retry_after or 0.0)
+        # Who asks for patience has answered: the end of the session waits for it, up to its deadline.
+        self._away = None if error.status == _TOO_MANY else str(error)
+        if not self._noted:
+            # Noted before it is written, which may fail.
+            self._noted = True
+            with contextlib.suppress(OutboxUnavailable):
+                self._ledger.set_state(away=str(error))

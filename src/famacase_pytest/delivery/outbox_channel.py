@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import ApiError, Refused
 from .api import ReporterApi
 from .channel import Channel, Leftovers, Parcel
-from .courier import dispatch, is_anything_left
-from .outbox import Outbox
+from .courier import dispatch, is_anything_left, open_runs
+from .outbox import Outbox, OutboxUnavailable
 from .parts import Attachment
 from .records import Run, StoredFile
 from .sink import Sink
@@ -65,10 +67,12 @@ class OutboxChannel(Channel):
         self._drain_timeout = drain_timeout
         self._keep_when_away = keep_when_away
         self._tell = tell
-        self._away = False
+        self._away: ApiError | None = None
         self._slugs: dict[str, str] = {}
         self._gave_up = False
         self._drained = False
+        self._in_background = False
+        self._told: set[str] = set()
         self.directory = outbox.directory
 
     # Before the first test
@@ -89,6 +93,8 @@ class OutboxChannel(Channel):
         return None
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        if self._away is not None:
+            raise self._away  # nobody waits for the same silence twice
         return self._api.plan_cases(code, plan_id)
 
     def create_run(self, code: str, body: Mapping[str, Any]) -> int:
@@ -101,19 +107,19 @@ class OutboxChannel(Channel):
         run = Run(
             code, provisional, body=dict(body), key=str(uuid.uuid4()), environment_slug=self._slugs.get(code)
         )
-        self._outbox.add_run(run)
+        self._note(lambda: self._outbox.add_run(run))
         if not self._away:
             try:
                 run_id = self._api.create_run(code, body, str(run.key))
             except ApiError as error:
                 self._without_back_end(error)
             else:
-                self._outbox.replace_run(code, provisional, run_id)
+                self._note(lambda: self._outbox.replace_run(code, provisional, run_id))
                 return run_id
         return provisional
 
     def check_run(self, code: str, run_id: int) -> bool:
-        self._outbox.add_run(Run(code, run_id))
+        self._note(lambda: self._outbox.add_run(Run(code, run_id)))
         if self._away:
             return True
         try:
@@ -142,16 +148,17 @@ class OutboxChannel(Channel):
     def finish_crashed(self, worker: str, status: str, message: str) -> None:
         for item in self._outbox.unfinished():
             if item.writer.startswith(f"{worker}-"):
-                finish(self._outbox, item, status, message)
+                self._note(partial(finish, self._outbox, item, status, message))
 
     # After the last test
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
-        self._sink.settle()
+        with self._interruptible():
+            self._sink.settle()
         if self._sink.lost or self.worker_losses:
             self.drain()
             return False
-        self._outbox.request_completion(code, run_id, publish=publish)
+        self._note(lambda: self._outbox.request_completion(code, run_id, publish=publish))
         self._drained = False
         self.drain()
         return self._ledger.is_completed(code, run_id)
@@ -164,13 +171,22 @@ class OutboxChannel(Channel):
 
     def drain(self) -> None:
         """Wait for the courier to deliver everything, up to the deadline; Ctrl-C ends the wait."""
-        self._sink.settle()
         if self._gave_up or self._drained:
             return
         deadline = _now() + self._drain_timeout
-        try:
+        with self._interruptible():
+            self._sink.settle()
             self._drained = self._drained_by(deadline)
             self._gave_up = not self._drained
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Around what may take long after the last test: Ctrl-C ends it, and so does an outbox that fails."""
+        try:
+            yield
+        except OutboxUnavailable as error:
+            self._gave_up = True
+            self._tell_once(str(error))
         except KeyboardInterrupt:
             self._courier.stop()
             self._gave_up = True
@@ -179,6 +195,7 @@ class OutboxChannel(Channel):
     def _drained_by(self, deadline: float) -> bool:
         """Whether everything was done that can be done."""
         if self._drain_timeout == 0:
+            self._in_background = self._courier.ensure()
             return False
         while self._courier.ensure():
             number = self._courier.drain(max(0.0, deadline - _now()))
@@ -189,9 +206,9 @@ class OutboxChannel(Channel):
                 if _now() > deadline + _GRACE:
                     self._courier.stop()
                     return False
-                self.on_wait()
+                self._waiting(deadline)
                 _wait(_LOOK)
-        self._tell("The courier process died twice; results are delivered from here.")
+        self._tell(f"{self._courier.fate}; results are delivered from here.")
         return self._deliver_from_here(deadline)
 
     def _deliver_from_here(self, deadline: float) -> bool:
@@ -202,10 +219,21 @@ class OutboxChannel(Channel):
         dispatcher = dispatch(self._outbox, self._ledger, self._courier.briefing)
         dispatcher.start()
         try:
-            return dispatcher.drain(max(0.0, deadline - _now()), threading.Event())
+            done = dispatcher.drain(
+                max(0.0, deadline - _now()), threading.Event(), lambda: self._waiting(deadline)
+            )
+            if dispatcher.failure is not None:
+                self._tell(f"Delivery ended with {dispatcher.failure!r}. Please report it with this line.")
+            return done
         finally:
             dispatcher.stop()
             right.release()
+
+    def _waiting(self, deadline: float) -> None:
+        self.on_wait(self._count_waiting, max(0.0, deadline - _now()))
+
+    def _count_waiting(self) -> int:
+        return sum(entry.results for entry in self._outbox.count_pending(self._ledger).values())
 
     def leftovers(self) -> Leftovers:
         """What the session leaves behind, as it stands now."""
@@ -213,29 +241,25 @@ class OutboxChannel(Channel):
         reasons = [entry["message"] for entry in state.get("blocked") or ()]
         if state.get("away"):
             reasons.append(state["away"])
-        open_runs = sum(
-            1
-            for run in self._outbox.runs()
-            if run.requested and not self._ledger.is_completed(run.project, run.run_id)
-        )
         rejected = self._ledger.rejected()
         return Leftovers(
-            delivered=self._ledger.settled_count() - len(rejected),
-            waiting=sum(entry.results for entry in self._outbox.count_pending(self._ledger).values()),
+            delivered=self._ledger.settled_count() - len(rejected) + self._sink.sent + self.worker_sent,
+            waiting=self._count_waiting(),
             rejected=tuple(entry.reason for entry in rejected),
             lost=self._sink.lost + self.worker_losses,
-            open_runs=open_runs,
+            open_runs=len(open_runs(self._outbox, self._ledger)),
             reason=reasons[0] if reasons else None,
+            in_background=self._in_background and not reasons,
         )
 
     def note_end(self, how: str) -> None:
         # Whoever sends what is left later completes the runs of a session that ended normally, and no others.
-        self._outbox.set_meta(ended=how)
+        self._note(lambda: self._outbox.set_meta(ended=how))
 
     def close(self) -> None:
         """Let the courier go; an outbox in which nothing is left goes too."""
         self._sink.close()
-        if self._drain_timeout == 0:
+        if self._in_background:
             # Nobody waits: the courier goes on by itself, as long as the usual deadline, and cleans up.
             self._courier.leave()
         else:
@@ -248,11 +272,23 @@ class OutboxChannel(Channel):
         right = self._outbox.delivery_right()
         return right.acquire(0.0) and not is_anything_left(self._outbox, self._ledger)
 
-    # Without a back end
+    # Without a back end, or without room
+
+    def _note(self, change: Callable[[], object]) -> None:
+        """Change the outbox; that it takes nothing more is said once, and is no reason to end a session."""
+        try:
+            change()
+        except OutboxUnavailable as error:
+            self._tell_once(str(error))
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
 
     def _without_back_end(self, error: ApiError) -> None:
         if not self._keep_when_away:
             raise error
-        if not self._away:
-            self._away = True
+        if self._away is None:
+            self._away = error
             self._tell(f"{error} Until then results wait in {self._outbox.directory}.")

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import ApiError
+from ..errors import ApiError, Rejected, Unreachable
 from .channel import Channel, Parcel
 from .outbox import OutboxUnavailable
 from .parts import Attachment
 from .records import StoredFile
 from .writer import Writer
+
+# Results in one request of those that are sent from here.
+_BATCH = 50
 
 
 class Sink:
@@ -21,17 +24,27 @@ class Sink:
     Args:
         writer: this process's part of the outbox.
         direct: gives a channel that sends from this process, for what could not be stored.
+        real_run: gives the back end's id of a session's run; None if the run has yet to be created.
         tell: takes a line for the user.
 
     Attributes:
+        sent: results that were sent from here, since they could not be stored.
         lost: results that could neither be stored nor sent.
     """
 
-    def __init__(self, writer: Writer, direct: Callable[[], Channel], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        direct: Callable[[], Channel],
+        real_run: Callable[[str, int], int | None],
+        tell: Callable[[str], None],
+    ) -> None:
         self._writer = writer
         self._direct = direct
+        self._real_run = real_run
         self._tell = tell
         self._overflow: list[tuple[str, int, Parcel]] = []
+        self.sent = 0
         self.lost = 0
 
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
@@ -59,11 +72,14 @@ class Sink:
     def settle(self) -> None:
         """See to what could not be stored: there may be room again, and otherwise it is sent from here."""
         overflow, self._overflow = self._overflow, []
+        homeless: dict[tuple[str, int], list[Parcel]] = {}
         for code, run_id, parcel in overflow:
             try:
                 self._store(code, run_id, parcel)
             except OutboxUnavailable:
-                self._send(code, run_id, parcel)
+                homeless.setdefault((code, run_id), []).append(parcel)
+        if homeless:
+            self._send(homeless)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -78,12 +94,40 @@ class Sink:
             return self._writer.store(source)
         return replace(self._writer.refresh(kept), ref=source.ref)
 
-    def _send(self, code: str, run_id: int, parcel: Parcel) -> None:
+    def _send(self, homeless: Mapping[tuple[str, int], Sequence[Parcel]]) -> None:
+        channel = self._direct()
+        away: Unreachable | None = None
         try:
-            self._direct().put(code, run_id, [parcel])
-        except ApiError as error:
-            self.lost += 1
-            self._tell(f"The result {parcel.payload['title']!r} is lost: it could not be stored, and {error}")
+            for (code, run_id), parcels in homeless.items():
+                real = self._real_run(code, run_id)
+                waiting = [list(parcels[at : at + _BATCH]) for at in range(0, len(parcels), _BATCH)]
+                while waiting:
+                    batch = waiting.pop(0)
+                    if away is not None or real is None:
+                        # One silence is enough: nobody sits through it for each result.
+                        self._lose(batch, str(away or "their run could not be created"))
+                        continue
+                    try:
+                        channel.put(code, real, batch)
+                        self.sent += len(batch)
+                    except Unreachable as error:
+                        away = error
+                        self._lose(batch, str(error))
+                    except Rejected as error:
+                        if len(batch) > 1:
+                            waiting[:0] = [[parcel] for parcel in batch]
+                        else:
+                            self._lose(batch, str(error))
+                    except ApiError as error:
+                        self._lose(batch, str(error))
+        finally:
+            channel.close()
+
+    def _lose(self, parcels: Sequence[Parcel], reason: str) -> None:
+        self.lost += len(parcels)
+        first = repr(parcels[0].payload["title"])
+        which = f"The result {first} is" if len(parcels) == 1 else f"{first} and {len(parcels) - 1} more are"
+        self._tell(f"{which} lost: what could not be stored could not be sent either: {reason}")
 
 
 def _json(payload: Mapping[str, Any]) -> str:

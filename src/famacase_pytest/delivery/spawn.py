@@ -76,9 +76,9 @@ class Courier:
         return True
 
     @property
-    def has_died(self) -> bool:
-        """Whether a courier ended before its time."""
-        return self._starts > 1 or (self._process is not None and self._process.poll() is not None)
+    def fate(self) -> str:
+        """What became of it, where ``ensure`` says that there is none."""
+        return "The courier process died twice" if self._process else "No courier process can be started"
 
     def drain(self, seconds: float) -> int:
         """Ask it to deliver everything within some seconds; the ledger tells when this number is done."""
@@ -94,6 +94,10 @@ class Courier:
         """Let it finish by itself, when nobody waits for it."""
         self._say({"do": "leave"})
         self._close_pipe()
+        if self._process is not None:
+            # Not waited for, and on purpose: without a code Popen warns of it when it is collected.
+            self._process.returncode = 0
+            self._process = None
 
     def end(self, seconds: float) -> None:
         """Tell it that the session is over, and see it out."""

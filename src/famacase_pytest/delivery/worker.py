@@ -18,8 +18,7 @@ class WorkerChannel(Channel):
     Args:
         inner: takes the results.
         briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases``
-            holds the
-            cases of its plan by project.
+            holds the cases of its plan by project.
     """
 
     def __init__(self, inner: Sink | DirectChannel, briefing: Mapping[str, Any]) -> None:
@@ -61,7 +60,7 @@ class WorkerChannel(Channel):
         self._inner.settle()
 
     def leftovers(self) -> Leftovers:
-        return Leftovers(lost=self._inner.lost)
+        return Leftovers(delivered=self._inner.sent, lost=self._inner.lost)
 
     def close(self) -> None:
         self._inner.close()
