@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TOKENS
 from fault_layer import FOREVER, answer
+from sessions import TOKENS
 
 PLAIN = """
     def test_one(): pass

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from conftest import Outcome, Runs, copy_sample, new_project, recording
 from fault_layer import Exchange
+from sessions import Outcome, Runs, copy_sample, new_project, recording
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC"

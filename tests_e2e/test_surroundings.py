@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -76,54 +77,36 @@ def test_without_one_of_the_two_plugins_nothing_is_reported(project, layer, plug
 # Around the session
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
-def test_a_working_directory_that_cannot_be_written_to(project, runs, arguments):
+# To the superuser no mode forbids anything, but a mount does; this one is seen by the session alone.
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+
+
+@pytest.fixture
+def read_only(project):
+    """The project, in a directory that its sessions cannot write to."""
     project.write(test_one=PLAIN)
-    if os.geteuid() == 0:
-        # To the superuser no mode forbids anything; a mount does.
-        pytest.importorskip("ctypes")
-        readonly = Readonly(project.directory)
-    else:
-        readonly = Modes(project.directory)
-    with readonly:
-        outcome = project.run(*arguments)
+    if os.geteuid():
+        project.directory.chmod(0o555)
+        yield project
+        project.directory.chmod(0o755)
+        return
+    mounted = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(project.directory)]
+    try:
+        subprocess.run([*mounted, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"the superuser needs a read-only mount, which is not to be had here: {error}")
+    command = project.command
+    project.command = lambda arguments: [*mounted, *command(arguments)]
+    yield project
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
+def test_a_working_directory_that_cannot_be_written_to(read_only, runs, arguments):
+    outcome = read_only.run(*arguments)
     assert outcome.code == 1, outcome.output
     assert "INTERNALERROR" not in outcome.output
     run = runs.only()
     assert (run["status"], run["stats"]) == ("completed", {"passed": 1, "failed": 1})
-
-
-class Modes:
-    """Takes the right to write away."""
-
-    def __init__(self, directory):
-        self._directory = directory
-
-    def __enter__(self):
-        self._directory.chmod(0o555)
-
-    def __exit__(self, *error):
-        self._directory.chmod(0o755)
-
-
-class Readonly:
-    """A read-only bind mount of a directory over itself; skips the test where that is not allowed."""
-
-    def __init__(self, directory):
-        self._directory = str(directory)
-
-    def __enter__(self):
-        import subprocess
-
-        mount = ["mount", "--bind", self._directory, self._directory]
-        if subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("a read-only mount is not allowed here, and the superuser needs one")
-        subprocess.run(["mount", "-o", "remount,bind,ro", self._directory], check=True)
-
-    def __exit__(self, *error):
-        import subprocess
-
-        subprocess.run(["umount", self._directory], check=True)
 
 
 def test_no_token_in_the_most_talkative_of_outputs(project, layer):

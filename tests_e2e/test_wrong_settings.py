@@ -58,7 +58,7 @@ def test_values_of_the_wrong_kind_are_named_all_at_once_with_their_sources(suite
         ("--qase-testops-defect on the command line", '"perhaps"', "one of true, false"),
         ("FAMACASE_TESTOPS_BATCH_SIZE in the environment", '"201"', "from 1 to 200"),
         ("QASE_DEBUG in the environment", '"loud"', "one of true, false"),
-        ("FAMACASE_RETRY_ATTEMPTS in the environment", '"0"', "of 1 or more"),
+        ("FAMACASE_RETRY_ATTEMPTS in the environment", '"0"', "a whole number from 1"),
         ("QASE_MODE in the environment", '"everything"', "off, report, testops"),
     ):
         (line,) = [line for line in said.splitlines() if source in line]
