@@ -34,7 +34,11 @@ _REACHING = {
     ],
 }
 
-anything = schemathesis.openapi.from_path(CONTRACT, config=schemathesis.Config.from_dict(_WITH_TOKEN))
+# Most of these calls are of projects and runs that do not exist: going through each member of a body that is
+# never looked at would take half of the time.
+_ANYWHERE = {**_WITH_TOKEN, "phases": {"coverage": {"enabled": False}}}
+
+anything = schemathesis.openapi.from_path(CONTRACT, config=schemathesis.Config.from_dict(_ANYWHERE))
 existing = schemathesis.openapi.from_path(CONTRACT, config=schemathesis.Config.from_dict(_REACHING))
 
 bounded = settings(
