@@ -15,6 +15,7 @@ from famacase_pytest.delivery.database import Database, Schema, create_database
 from famacase_pytest.delivery.outbox import (
     Ledger,
     Outbox,
+    OutboxGone,
     OutboxTooNew,
     OutboxUnavailable,
     StoredFile,
@@ -99,7 +100,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_nothing_behind(tiny_disk: Cal
 
 
 def test_an_outbox_that_is_not_there(base: Path):
-    with pytest.raises(OutboxUnavailable, match="No such file"):
+    with pytest.raises(OutboxGone, match="no outbox in"):
         Outbox.open(base / "session")
 
 

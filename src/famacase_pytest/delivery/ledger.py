@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -63,6 +64,7 @@ LEDGER = Schema(
     """
 )
 
+_generations = itertools.count(1)
 _FILE = "project = ? AND sha256 = ? AND size = ? AND file_name = ? AND mime_type = ?"
 
 
@@ -80,7 +82,7 @@ class Ledger:
         self._version: int | None = None
         self._settled: dict[str, set[int]] = {}
         self._floors: dict[str, int] = {}
-        self.generation = 0
+        self.generation = next(_generations)
 
     def __enter__(self) -> Ledger:
         return self
@@ -140,7 +142,10 @@ class Ledger:
     # Where the outbox's search for pending results begins
 
     def refresh(self) -> None:
-        """Reads anew what another process has written, if one has. `generation` counts how often."""
+        """Reads anew what another process has written, if one has.
+
+        `generation` is another number then; no two ledgers of a process have the same.
+        """
         version = self._database.data_version()
         if version == self._version:
             return
@@ -148,7 +153,7 @@ class Ledger:
         for writer, seq in self._database.rows("SELECT writer, seq FROM settled"):
             settled.setdefault(writer, set()).add(seq)
         self._settled, self._floors, self._version = settled, {}, version
-        self.generation += 1
+        self.generation = next(_generations)
 
     def floor(self, writer: str) -> int:
         """A number up to which all results of a writer are settled."""

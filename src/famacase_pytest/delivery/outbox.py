@@ -29,8 +29,9 @@ from famacase_pytest.delivery.database import (
     Schema,
     create_database,
 )
-from famacase_pytest.delivery.feed import Feed, Feeds, writer_names
+from famacase_pytest.delivery.feed import Feeds, writer_names
 from famacase_pytest.delivery.ledger import LEDGER, Ledger
+from famacase_pytest.delivery.pending import Pending
 from famacase_pytest.delivery.premises import SESSION, make_session, remove_session, sessions
 from famacase_pytest.delivery.records import Item, Run, StoredFile, Waiting
 from famacase_pytest.delivery.right import DeliveryRight
@@ -71,8 +72,6 @@ _SESSION = Schema(
     """
 )
 
-_AT_LEAST = 50  # numbers of results to look at in one step
-
 
 class Outbox:
     """The outbox of one session. Its methods may be called from any thread of the process that opened it.
@@ -93,9 +92,7 @@ class Outbox:
         self.warning = self._database.warning
         self._feeds = Feeds(directory)
         self._lock = threading.RLock()
-        # By writer: the ledger's state in which nothing was left to deliver.
-        self._exhausted: dict[str, tuple[int, int]] = {}
-        self._turn = 0
+        self._pending = Pending(self._feeds)
         self._given: list[Callable[[], None]] = []
 
     @classmethod
@@ -132,10 +129,20 @@ class Outbox:
         """Opens the outbox of an earlier session, or of another process of this one.
 
         Raises:
-            OutboxUnavailable: there is none, or it cannot be read.
+            OutboxGone: there is none.
+            OutboxUnavailable: it cannot be read.
             OutboxTooNew: a newer release has written it.
         """
-        return cls(os.path.realpath(directory))
+        directory = Path(os.path.realpath(directory))
+        try:
+            return cls(str(directory))
+        except OutboxUnavailable as error:
+            if (directory / SESSION).exists():
+                raise
+            raise OutboxGone(
+                f"There is no outbox in {directory}, or no more: somebody else may have delivered it. "
+                "Nothing of it is left to send. `famacase resend --list` shows what waits."
+            ) from error
 
     def __enter__(self) -> Outbox:
         return self
@@ -272,25 +279,8 @@ class Outbox:
                 cannot is passed over; see `unreadable`.
             OutboxTooNew: a newer release has written a part of it.
         """
-        items: list[Item] = []
         with self._lock:
-            ledger.refresh()
-            feeds = list(self._feeds.all())
-            self._turn = (self._turn + 1) % max(1, len(feeds))
-            queues = []
-            for feed in feeds[self._turn :] + feeds[: self._turn]:
-                with self._feeds.reading(feed):
-                    numbers = self._numbers(feed, ledger, limit, excluding)
-                    if numbers:
-                        queues.append((feed, iter(numbers)))
-            while queues and len(items) < limit:
-                queues = [
-                    (feed, numbers)
-                    for feed, numbers in queues
-                    if len(items) < limit and self._take(feed, next(numbers, None), items)
-                ]
-            self._feeds.close_idle()
-        return items
+            return self._pending.take(ledger, limit, excluding)
 
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.
@@ -375,46 +365,6 @@ class Outbox:
         else:
             remove_session(self._directory)
             self.close()
-
-    def _numbers(
-        self, feed: Feed, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]
-    ) -> list[int]:
-        """The numbers of a writer's pending results, ascending, up to `limit` of them."""
-        state = (id(ledger), ledger.generation)
-        # Asked first: what is stored from here on counts as a change the next time.
-        if not feed.has_changed() and self._exhausted.get(feed.name) == state:
-            return []
-        self._exhausted.pop(feed.name, None)
-        settled = ledger.settled(feed.name)
-        seq = ledger.floor(feed.name)
-        numbers: list[int] = []
-        all_settled = True
-        while len(numbers) < limit:
-            found = feed.after(seq, max(_AT_LEAST, limit))
-            if not found:
-                if all_settled:
-                    self._exhausted[feed.name] = state
-                break
-            for seq in found:
-                if seq not in settled:
-                    all_settled = False
-                    if (feed.name, seq) not in excluding:
-                        numbers.append(seq)
-                elif all_settled:
-                    ledger.raise_floor(feed.name, seq)
-        feed.lighten(seq)
-        return numbers[:limit]
-
-    def _take(self, feed: Feed, seq: int | None, items: list[Item]) -> bool:
-        """Adds a result to `items`; returns whether its writer may have more."""
-        if seq is None:
-            return False
-        with self._feeds.reading(feed):
-            item = feed.item(seq)
-            if item is not None:
-                items.append(item)
-            return True
-        return False
 
     def _is_finished(self, item: Item) -> bool:
         for feed in self._feeds.all():

@@ -103,6 +103,8 @@ class DeliveryRight:
         )
 
     def _unavailable(self, error: sqlite3.Error) -> OutboxUnavailable:
+        # A directory that is renamed and removed this very moment shows in SQLite's errors first.
+        self._check_there()
         return OutboxUnavailable(
             f"The outbox {self._directory} cannot be locked: {error}. Its results stay there. "
             "Correct the rights, or point FAMACASE_OUTBOX_DIR to a local disk."
