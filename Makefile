@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/famacase demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q tests_unit tests tests_e2e
+	$(BIN)/python -m pytest -q -n 2 tests_unit tests tests_e2e
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
