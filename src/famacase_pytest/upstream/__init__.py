@@ -63,10 +63,13 @@ def set_aside_plugin_instance(monkeypatch: Any) -> None:
     """Let a session that begins inside another one make a plugin instance of its own.
 
     Args:
-        monkeypatch: pytest's ``MonkeyPatch``; its undoing gives the outer session's instance back.
+        monkeypatch: pytest's ``MonkeyPatch``; its undoing gives the outer session's instance, and its run
+            file, back.
     """
+    from . import guards
     from .patches import TABLE, apply
 
     for row in TABLE:
         if row.name == "plugin instance":
             apply(row, monkeypatch, None)
+    monkeypatch.setattr("qase.pytest.plugin.QasePytestPlugin.meta_run_file", guards.nowhere())

@@ -69,6 +69,7 @@ class Patch:
         since, before: the releases of qase-python-commons that have the name; ``before`` is excluded.
         required: whether reporting is refused when the row does not fit; otherwise the row is left out.
         scope: ``session``, or ``configuration`` for the length of upstream's ``setup_config_manager`` alone.
+        adds: the name is one that upstream does not have, such as a hook that it does not implement.
         optional_group: ``speedups`` rows are left out when the user switches them off.
     """
 
@@ -81,6 +82,7 @@ class Patch:
     before: Version = (10**6,)
     required: bool = True
     scope: str = "session"
+    adds: bool = False
     optional_group: str | None = None
 
     @property
@@ -112,7 +114,7 @@ TABLE: tuple[Patch, ...] = (
     Patch("environment of the configuration", "qase.commons.config", "os",
           lambda b, old: OsView(old, b.reader), scope="configuration"),
     Patch("files of the configuration", "qase.commons.config", "open",
-          lambda b, _: b.reader.open, scope="configuration"),
+          lambda b, _: b.reader.open, adds=True, scope="configuration"),
     Patch("environment of the log", "qase.commons.logger", "os",
           lambda b, old: OsView(old, b.reader), scope="configuration"),
     # Upstream's defects that would mix sessions.
@@ -120,6 +122,27 @@ TABLE: tuple[Patch, ...] = (
     Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
     Patch("lock file", "qase.pytest.plugin", "FileLock", lambda b, _: guards.NoLock),
     Patch("controller check", "qase.pytest.plugin", "is_xdist_controller", lambda b, _: guards.is_controller),
+    Patch("runs of several projects in a worker", "qase.pytest.plugin", "QasePytestPlugin.load_run_from_lock",
+          lambda b, old: guards.loading_several_runs(old), ("self",), since=(5, 0, 0), before=(5, 1, 2)),
+    Patch("network profiler", "qase.commons.profilers.network", "NetworkProfilerSingleton._instance",
+          lambda b, _: None, required=False),
+    Patch("database profiler", "qase.commons.profilers.db", "DatabaseProfilerSingleton._instance",
+          lambda b, _: None, since=(4, 1, 0), required=False),
+    # Upstream's defects that would end a session with INTERNALERROR, or lose an outcome.
+    Patch("title of a test", "qase.pytest.plugin", "QasePytestPlugin._get_title",
+          lambda b, old: guards.titled(old), ("self", "item"), required=False),
+    Patch("marks of a test", "qase.pytest.plugin", "QasePytestPlugin.pytest_collection_modifyitems",
+          lambda b, old: guards.with_plain_marks(old), ("self", "session", "config", "items"),
+          required=False),
+    Patch("failure without an exception", "qase.pytest.plugin", "QasePytestPlugin._handle_failed_test",
+          lambda b, old: guards.failing_without_exception(old), ("self", "call"), required=False),
+    Patch("skip in the set-up", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_makereport",
+          lambda b, old: guards.skipping_in_setup(old), ("self", "item", "call"),
+          before=(4,), required=False),
+    Patch("report of a test", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_logreport",
+          lambda b, _: guards.note_report, adds=True, required=False),
+    Patch("end of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
+          lambda b, old: guards.with_status(old), ("self",), required=False),
     # Every result and every file in our hands when its test has finished.
     Patch("sending thread", "qase.commons.reporters.testops", "threading",
           lambda b, old: each_test.InlineThreading(old)),
@@ -230,9 +253,9 @@ def mismatch(row: Patch, bindings: Bindings) -> str | None:
     try:
         old = inspect.getattr_static(owner, attribute)
     except AttributeError:
-        if attribute == "open" and row.scope == "configuration":
-            return None  # a builtin that the module reaches through its globals
-        return "it is not there"
+        return None if row.adds else "it is not there"
+    if row.adds:
+        return "it is there by now"
     if row.parameters is not None:
         found = _parameters(old)
         if found != row.parameters:

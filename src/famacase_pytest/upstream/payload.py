@@ -24,7 +24,8 @@ STATUSES = frozenset(
 # between 500 and 1,000 levels, and each step takes three.
 MAX_STEP_DEPTH = 100
 
-# The attribute of upstream's ``Attachment`` that remembers what the channel kept of it when it was attached.
+# The attribute of upstream's ``Attachment`` that remembers what the channel kept of it when it was attached:
+# a function that returns it.
 KEPT = "_famacase_kept"
 
 # Members of a request step's data that may hold megabytes; they travel as attachments, as upstream sends
@@ -147,7 +148,7 @@ class _Files:
         self.sources.append(source)
         kept = getattr(attachment, KEPT, None)
         if kept is not None:
-            self.kept[source.ref] = kept
+            self.kept[source.ref] = kept()
         return {"id": source.ref, "file_name": source.file_name}
 
 
