@@ -91,7 +91,7 @@ def test_details_of_a_result(project, runs):
         @pytest.mark.parametrize("b", [1])
         def test_ignoring(a, b): pass
 
-        @pytest.mark.parametrize(("x", "y"), [(1, 2.5)])
+        @pytest.mark.parametrize("x, y", [(1, 2.5)])
         def test_group(x, y): pass
 
         def test_deep():

@@ -126,22 +126,13 @@ def test_no_token_in_the_most_talkative_of_outputs(project, layer):
         def test_errors(broken): pass
         """
     )
+    project.secrets.add("rep_wrong_77aa")
+    talkative = ("--famacase-debug=true", "-vv", "--tb=long", "-rA", "--trace-config")
     for extra, environ in (
-        ((), {}),
         (("--famacase-testops-api-token", project.environ["FAMACASE_REPORTER_TOKEN"]), {}),
         ((), {"FAMACASE_REPORTER_TOKEN": None, "QASE_TESTOPS_API_TOKEN": "rep_wrong_77aa"}),
     ):
-        project.secrets.add("rep_wrong_77aa")
-        outcome = project.run(
-            "--famacase-debug=true",
-            "-vv",
-            "--tb=long",
-            "-rA",
-            "--trace-config",
-            *extra,
-            leaves=None,
-            **environ,
-        )
+        outcome = project.run(*talkative, *extra, leaves=None, **environ)
         assert outcome.code == 1, outcome.output
     written = b"".join(path.read_bytes() for path in project.directory.rglob("*") if path.is_file())
     assert not [secret for secret in project.secrets if secret.encode() in written]

@@ -109,6 +109,18 @@ def test_an_address_of_qase_refuses_to_start(moved, double, layer):
     assert (double.calls, layer.exchanges()) == ([], [])
 
 
+def test_an_upstream_that_is_not_as_we_know_it_reports_to_nobody(moved, double, layer):
+    moved.write(doctored="import qase.commons\ndel qase.commons.TestOpsPlanLoader\n")
+    outcome = moved.run(*ARGUMENTS, "-p", "doctored")
+    assert (outcome.code, outcome.counts) == (0, "1 passed"), outcome.output
+    (notice,) = outcome.notices
+    assert "plan loader (qase.commons.TestOpsPlanLoader): it is not there" in notice
+    assert "neither to Famacase nor to Qase" in notice
+    # Nothing but what the suite took away.
+    assert "rebound: ['qase.commons.TestOpsPlanLoader']" in outcome.output
+    assert (double.calls, layer.exchanges()) == ([], [])
+
+
 def test_every_name_is_put_back(moved, double, runs):
     outcome = moved.run_script(
         """
