@@ -5,7 +5,9 @@ A session that does not use Famacase passes through here without importing anyth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    from .settings.early import is_on
     from .settings.options import add_options, record
-    from .upstream import option_registration
+    from .upstream import imports, option_registration
 
+    if is_on(os.environ, Path.cwd()):
+        imports.load_sparing_clients()
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
 
 

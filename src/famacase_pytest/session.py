@@ -21,6 +21,7 @@ from .errors import ApiError, SettingsError, UpstreamMismatch
 from .plugin import ReportingHooks, XdistHooks
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings, resolve
+from .upstream import imports
 
 if TYPE_CHECKING:
     from .delivery.channel import Channel, Leftovers
@@ -89,6 +90,7 @@ def _defect(error: Exception) -> str:
 
 def _decide(config: pytest.Config) -> Session | Bystander:
     if not upstream.is_loaded(config.pluginmanager):
+        imports.restore()
         return Bystander(config)
     if _reporting:
         return Bystander(config).silence_upstream(inside=True)
@@ -102,6 +104,8 @@ def _decide(config: pytest.Config) -> Session | Bystander:
             return Bystander(config).silence_upstream()
         raise pytest.UsageError(str(error)) from None
     if resolution.settings is None:
+        # It is Qase's session, whatever there was before it or the command line has changed.
+        imports.restore()
         return Bystander(config, () if testless else resolution.warnings)
     if testless:
         return Bystander(config).silence_upstream()

@@ -1,0 +1,42 @@
+"""What the figures were measured on: without it they mean nothing."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_DISTRIBUTIONS = ("famacase-pytest", "qase-pytest", "qase-python-commons", "pytest", "pytest-xdist")
+
+
+def describe() -> dict[str, Any]:
+    """Date, machine, load and versions."""
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "load": os.getloadavg()[0],
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _DISTRIBUTIONS},
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.machine()
+    return platform.machine()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
