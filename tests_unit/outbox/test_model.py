@@ -60,6 +60,11 @@ class Deliveries(RuleBasedStateMachine):
         self.settled.pop((name, *key), None)
         self.begun.pop((name, *key), None)
 
+    @rule(name=WRITERS, keys=st.lists(KEYS, min_size=2, max_size=5, unique=True))
+    def put_several(self, name: str, keys: list[tuple[str, int, str]]) -> None:
+        for key in keys:
+            self.put(name, key, 0)
+
     @rule(name=WRITERS)
     def drop_unfinished(self, name: str) -> None:
         self.writers[name].drop_unfinished()
@@ -86,9 +91,20 @@ class Deliveries(RuleBasedStateMachine):
         self.claimed = []
 
     @precondition(lambda self: self.claimed)
-    @rule()
-    def reject(self) -> None:
-        item = self.claimed.pop()
+    @rule(which=st.integers(0), rejected=st.booleans())
+    def settle_one(self, which: int, rejected: bool) -> None:
+        item = self.claimed.pop(which % len(self.claimed))
+        if rejected:
+            self.ledger.reject(item, "no")
+        else:
+            self.ledger.acknowledge([item])
+        self.settle(item)
+
+    @precondition(lambda self: len(self.stored) > len(self.settled))
+    @rule(limit=st.integers(2, 6))
+    def the_last_one_of_a_batch_is_rejected(self, limit: int) -> None:
+        self.claimed = []
+        item = self.outbox.pending(self.ledger, limit)[-1]
         self.ledger.reject(item, "no")
         self.settle(item)
 
