@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Callable
 
-# Captured at import: tests replace the clock.
-_now = time.monotonic
+from .delivery.system import System
 
 # Seconds that pass in silence, and seconds between two changes of the line.
 _PATIENCE = 1.0
@@ -32,7 +30,7 @@ class Countdown:
             count: counts the results that wait; it is called only if the line is renewed.
             seconds: that are left.
         """
-        now = _now()
+        now = System.monotonic()
         if self._next is None:
             self._next = now + _PATIENCE
         if now < self._next:

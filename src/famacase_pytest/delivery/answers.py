@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from http.client import responses as reason_phrases
 from typing import Any, Callable, TypeVar
@@ -11,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from famacase_pytest.delivery.calls import Call, Target
 from famacase_pytest.delivery.retry import SERVER_ERROR, TRANSIENT, parse_retry_after
+from famacase_pytest.delivery.system import System
 from famacase_pytest.delivery.transport import Answer, NoAnswer
 from famacase_pytest.errors import ApiError, Refused, Rejected
 
@@ -101,7 +101,7 @@ def scrub_detail(answer: Answer, scrub: Scrub) -> str:
     else:
         # What is not JSON is itself what the server said.
         with contextlib.suppress(ValueError, RecursionError):
-            text = _flat(json.loads(text))
+            text = _flat(System.loads(text))
     # First without secrets, then shorter: a token that is cut in two would not be recognised.
     text = " ".join("".join(c if c.isprintable() else " " for c in scrub(text)).split())
     return text if len(text) <= _DETAIL_LIMIT else text[: _DETAIL_LIMIT - 1] + "…"
@@ -114,7 +114,7 @@ def json_of(answer: Answer) -> Any:
     if _is_html(answer):
         raise NotFamacase("a web page instead of JSON")
     try:
-        return json.loads(answer.body)
+        return System.loads(answer.body)
     except (ValueError, RecursionError):
         raise NotFamacase("something that is not JSON") from None
 
@@ -159,7 +159,7 @@ def _flat(value: Any) -> str:
         named = "; ".join(_field(entry) for entry in value[:_FIELDS_LIMIT])
         more = len(value) - _FIELDS_LIMIT
         return f"{named}; and {more} more" if more > 0 else named
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else System.dumps(value, ensure_ascii=False)
 
 
 def _field(entry: Any) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -34,6 +33,7 @@ from famacase_pytest.delivery.answers import (
 from famacase_pytest.delivery.calls import Call, Target
 from famacase_pytest.delivery.parts import ExactReader, Part
 from famacase_pytest.delivery.retry import Clock, RetryPolicy
+from famacase_pytest.delivery.system import System
 from famacase_pytest.delivery.transport import Answer, Bounds, NoAnswer, TokenAuth, Transport
 from famacase_pytest.errors import Refused, Unreachable
 
@@ -189,7 +189,7 @@ class ReporterApi:
             calls.CREATE_RUN,
             code,
             lambda answer: int(object_of(answer, id=int)["id"]),
-            body=_json_body(json.dumps(body).encode("ascii"), headers),
+            body=_json_body(System.dumps(body).encode("ascii"), headers),
         )
 
     def get_run(self, code: str, run_id: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ The same code serves the courier beside a session, the pytest process itself whe
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
@@ -20,6 +19,7 @@ from .outbox import Outbox
 from .parts import Fingerprint, Part
 from .records import Item, Run, StoredFile
 from .references import note_missing, resolve_refs
+from .system import System
 
 # A request of results is kept to this many bytes, so that a few large stack traces do not run into a
 # server's limit.
@@ -184,8 +184,8 @@ class Deliverer:
             else:
                 reason = file.problem or self._ledger.problem_of(project, file.fingerprint)
                 missing.append((file.file_name, reason or "not uploaded"))
-        payload = resolve_refs(json.loads(item.payload), ids)
-        return json.dumps(note_missing(payload, missing), ensure_ascii=False)
+        payload = resolve_refs(System.loads(item.payload), ids)
+        return System.dumps(note_missing(payload, missing), ensure_ascii=False)
 
     def _upload(self, project: str, files: Sequence[StoredFile]) -> None:
         """Upload what the back end does not have yet; what cannot be uploaded is entered as a problem.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from .api import ReporterApi
 from .attachments import Fingerprint, upload_all
 from .channel import Channel, Leftovers, Parcel
 from .references import note_missing, resolve_refs
+from .system import System
 
 
 class DirectChannel(Channel):
@@ -74,7 +74,7 @@ class DirectChannel(Channel):
                 if source.ref in outcome.problems
             ]
             payload = note_missing(resolve_refs(parcel.payload, outcome.ids), missing)
-            results.append(json.dumps(payload))
+            results.append(System.dumps(payload))
         self._api.post_results(code, run_id, results)
         with self._lock:
             self.sent += len(results)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -13,9 +12,7 @@ from .api import ReporterApi
 from .database import OutboxUnavailable
 from .deliverer import Deliverer
 from .ledger import Ledger
-
-# Captured at import: tests replace the clock.
-_now = time.monotonic
+from .system import System
 
 # Seconds between two looks at an outbox in which nothing was waiting.
 _POLL = 0.1
@@ -71,7 +68,7 @@ class Dispatcher:
         self._cancelled = cancelled
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="famacase-delivery", daemon=True)
+        self._thread = System.thread(target=self._work, name="famacase-delivery", daemon=True)
         self._lock = threading.Lock()
         self._asked = 0
         self._settled = 0

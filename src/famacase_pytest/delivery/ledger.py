@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from famacase_pytest.delivery.database import Database, Schema
 from famacase_pytest.delivery.parts import Fingerprint
 from famacase_pytest.delivery.records import Item, Rejection
+from famacase_pytest.delivery.system import System
 
 LEDGER = Schema(
     """
@@ -285,12 +285,13 @@ class Ledger:
         with self._database.transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in values.items()],
+                [(key, System.dumps(value)) for key, value in values.items()],
             )
 
     def state(self) -> dict[str, Any]:
         """The values noted, by name."""
-        return {key: json.loads(value) for key, value in self._database.rows("SELECT key, value FROM state")}
+        rows = self._database.rows("SELECT key, value FROM state")
+        return {key: System.loads(value) for key, value in rows}
 
     def close(self) -> None:
         """Closes the database; once more does nothing."""

@@ -14,7 +14,6 @@ No token is ever in there: who sends takes it from the settings.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Collection, Mapping
@@ -106,7 +105,7 @@ class Outbox:
         Raises:
             OutboxUnavailable: it cannot be made.
         """
-        rows = [(key, json.dumps(value)) for key, value in meta.items()]
+        rows = [(key, System.dumps(value)) for key, value in meta.items()]
 
         def fill(directory: str) -> None:
             System.mkdir(f"{directory}/files", 0o700)
@@ -154,15 +153,16 @@ class Outbox:
 
     def meta(self) -> dict[str, Any]:
         """The values noted about the session, by name."""
-        return {key: json.loads(value) for key, value in self._database.rows("SELECT key, value FROM meta")}
+        rows = self._database.rows("SELECT key, value FROM meta")
+        return {key: System.loads(value) for key, value in rows}
 
     def set_meta(self, **values: Any) -> None:
         """Notes values that JSON can hold, each under its name. For the controller alone."""
-        _put_meta(self._database, [(key, json.dumps(value)) for key, value in values.items()])
+        _put_meta(self._database, [(key, System.dumps(value)) for key, value in values.items()])
 
     def add_run(self, run: Run) -> None:
         """Notes a run, or notes it anew; completion that was requested stays so. For the controller alone."""
-        body = None if run.body is None else json.dumps(run.body)
+        body = None if run.body is None else System.dumps(run.body)
         self._database.change(
             "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, run_id) DO UPDATE SET "
             "body = excluded.body, key = excluded.key, environment_slug = excluded.environment_slug, "
@@ -200,7 +200,7 @@ class Outbox:
             Run(
                 project,
                 run_id,
-                None if body is None else json.loads(body),
+                None if body is None else System.loads(body),
                 key,
                 slug,
                 *(bool(f) for f in flags),

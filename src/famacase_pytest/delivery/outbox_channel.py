@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,9 +18,9 @@ from .parts import Attachment
 from .records import Run, StoredFile
 from .sink import Sink
 from .spawn import Courier
+from .system import System
 from .unfinished import finish
 
-_now = time.monotonic
 _wait = threading.Event().wait
 
 # Seconds between two looks at what the courier has done.

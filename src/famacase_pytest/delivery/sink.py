@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ from .channel import Channel, Parcel
 from .outbox import OutboxUnavailable
 from .parts import Attachment
 from .records import StoredFile
+from .system import System
 from .writer import Writer
 
 # Results in one request of those that are sent from here.
@@ -132,4 +132,4 @@ class Sink:
 
 def _json(payload: Mapping[str, Any]) -> str:
     # Compact: this runs on the test's thread, and the text is stored and sent as it is.
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return System.dumps(payload, ensure_ascii=False, separators=(",", ":"))

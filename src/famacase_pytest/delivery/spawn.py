@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .system import System
+
 # Captured at import, since tests replace these.
 _Popen = subprocess.Popen
 _getpid = os.getpid
+_wait = threading.Event().wait
 
 # What the courier's interpreter runs. The directories that the session imports from come after its own, so
 # that a file of the project that is called like a module of the library does not take its place.
@@ -26,6 +29,9 @@ main(briefing)
 
 # A courier that died is started once more; what kills two is not overcome by a third.
 _STARTS = 2
+
+# Seconds between two looks at whether it has ended.
+_LOOK = 0.01
 
 # Variables that change what an interpreter does, or that are nobody else's business.
 _NOT_INHERITED = ("COV_", "COVERAGE_", "PYTEST_", "PYTHON")
@@ -105,9 +111,12 @@ class Courier:
             return
         self._say({"do": "end"})
         self._close_pipe()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        # Counted, not measured, and not by Popen.wait, which sleeps: tests replace the clock and time.sleep.
+        looks = int(seconds / _LOOK)
+        while self._process.poll() is None and looks > 0:
+            _wait(_LOOK)
+            looks -= 1
+        if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
         self._process = None
@@ -123,7 +132,7 @@ class Courier:
         else:
             # Ctrl-C in the terminal is for pytest.
             options["start_new_session"] = True
-        with open(self._directory / "courier.log", "ab") as log:
+        with System.open_file(self._directory / "courier.log", "ab") as log:
             self._process = _Popen(
                 [sys.executable, "-I", "-c", _BOOT],
                 cwd=self._directory.parent,
@@ -140,7 +149,7 @@ class Courier:
         if self._process is None or self._process.stdin is None or self._process.stdin.closed:
             return
         try:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.write(System.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
             # It has died; whoever waits for the answer finds out.

@@ -1,16 +1,19 @@
 """The system's own functions, taken when this module is imported, whatever a test puts in their place later.
 
-Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, the clock. pyfakefs goes further: it searches the
-globals of all modules for `os`, `io`, `pathlib` and for functions that come from them, under whatever name.
-It does not look into classes, hence this one.
+Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, `json.dumps`, `threading.Thread`, the clock, and may
+leave it so to the end of the session. pyfakefs and freezegun go further: they search the globals of all modules
+for `os`, `io`, `pathlib`, the clocks, and for functions that come from them, under whatever name. They do not
+look into classes, hence this one.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from typing import Any, Callable, ClassVar
 
@@ -38,6 +41,10 @@ class System:
     open_file: ClassVar[Callable[..., Any]] = staticmethod(io.open)
     remove_tree = staticmethod(shutil.rmtree)
     monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
     gmtime = staticmethod(time.gmtime)
     strftime = staticmethod(time.strftime)
     connect = staticmethod(sqlite3.connect)
+    dumps = staticmethod(json.dumps)
+    loads = staticmethod(json.loads)
+    thread = threading.Thread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 import threading
@@ -18,6 +17,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, ProxyError
 
 from famacase_pytest.delivery.retry import Clock
+from famacase_pytest.delivery.system import System
 from famacase_pytest.delivery.watchdog import WATCHED_POOLS, Exchange, Watchdog
 
 _CHUNK = 64 * 1024
@@ -65,7 +65,7 @@ class TokenAuth(AuthBase):
 
     def scrub(self, text: str) -> str:
         """The text without this token and without the user part of any URL."""
-        for form in {self._token, quote(self._token, safe=""), json.dumps(self._token)[1:-1]}:
+        for form in {self._token, quote(self._token, safe=""), System.dumps(self._token)[1:-1]}:
             text = text.replace(form, "***")
         return _USERINFO.sub("***@", text)
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
-
 from .outbox import Outbox
 from .records import Item
+from .system import System
 
 # What is said of a test whose process ended without a word, such as by ``os._exit``.
 PROCESS_ENDED = "the process ended during this test"
-
-_time = time.time
 
 
 def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float | None = None) -> None:
@@ -24,15 +20,15 @@ def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float |
         message: what became of its process.
         at: when it ended, in seconds since the epoch; None for now.
     """
-    payload = json.loads(item.payload)
+    payload = System.loads(item.payload)
     execution = payload["execution"]
-    end = _time() if at is None else at
+    end = System.time() if at is None else at
     start = execution.get("start_time")
     execution.update(status=status, end_time=end)
     if start is not None and end >= start:
         execution["duration"] = int((end - start) * 1000)
     payload["message"] = message
-    outbox.finish_unfinished(item, json.dumps(payload, ensure_ascii=False))
+    outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
 
 
 def finish_all(outbox: Outbox) -> int:

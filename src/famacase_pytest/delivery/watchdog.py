@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from famacase_pytest.delivery.retry import Clock
+from famacase_pytest.delivery.system import System
 
 _TICK = 0.1  # seconds; how late a deadline or a cancellation may be noticed
 
@@ -82,7 +83,7 @@ class Watchdog:
         with self._condition:
             self._exchanges.add(exchange)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._watch, name="famacase-watchdog", daemon=True)
+                self._thread = System.thread(target=self._watch, name="famacase-watchdog", daemon=True)
                 self._thread.start()
         _current.exchange = exchange
         try:
