@@ -23,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     if is_on(os.environ, Path.cwd()):
         imports.load_sparing_clients()
+        # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
+        from . import channels  # noqa: F401
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
 
 

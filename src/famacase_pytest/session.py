@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
+import sys
 import tempfile
 import traceback
 import uuid
@@ -61,7 +61,11 @@ def end(config: pytest.Config) -> None:
         return
     if state in _reporting:
         _reporting.remove(state)
-    state.end()
+    try:
+        state.end()
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not turn a green suite red)
+        # pytest has no place for it any more.
+        print(f"famacase: {_defect(error)}", file=sys.stderr)
 
 
 def of(config: pytest.Config) -> Session | Bystander:
@@ -431,13 +435,15 @@ class Session(Speaker):
         """Write id and link of the run as JSON, for the jobs that come after this one."""
         if self._settings.run_file is None or self._is_worker or not self._runs:
             return
+        from .delivery.system import System
+
         runs = []
         for code, run_id in self._runs.items():
             real = self.channel().real_run(code, run_id)
             runs.append({"project": code, "id": real if real > 0 else None, "url": self.run_url(real)})
         document = runs[0] if len(runs) == 1 else {"runs": runs}
         try:
-            self._settings.run_file.value.write_text(json.dumps(document) + "\n", encoding="utf-8")
+            self._settings.run_file.value.write_text(System.dumps(document) + "\n", encoding="utf-8")
         except OSError as error:
             self._notices.append(
                 f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from famacase_pytest.delivery.parts import (
     reason_of,
 )
 from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
+from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Rejected
 
 __all__ = [
@@ -210,18 +211,35 @@ class _Upload:
             for key, parts in groups:
                 self._send(key, parts)
             return
-        pool = ThreadPoolExecutor(min(workers, len(groups)), thread_name_prefix="famacase-upload")
+        waiting = deque(groups)
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                while waiting and not self._stopped.is_set():
+                    with self._lock:
+                        group_ = waiting.popleft() if waiting else None
+                    if group_ is not None:
+                        self._send(*group_)
+            except BaseException as error:  # noqa: BLE001 (raised below, in the thread of the caller)
+                failures.append(error)
+                self._stopped.set()
+
+        # Not a ThreadPoolExecutor: its threads are those that a test may have replaced.
+        threads = [
+            System.thread(target=work, name=f"famacase-upload-{number}", daemon=True)
+            for number in range(min(workers, len(groups)))
+        ]
+        for thread in threads:
+            thread.start()
         try:
-            futures = [pool.submit(self._send, key, parts) for key, parts in groups]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        except BaseException as error:
-            self._stopped.set()
             # Requests in flight are waited for after a failure, since their ids count; not after Ctrl-C.
-            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
-            raise
-        pool.shutdown()
+            for thread in threads:
+                thread.join()
+        finally:
+            self._stopped.set()
+        if failures:
+            raise failures[0]
 
     def _send(self, key: str | None, parts: Sequence[Part]) -> None:
         """Sends one group, in smaller requests where some of it is refused or cannot be read."""

@@ -75,7 +75,7 @@ class Dispatcher:
         self._away: str | None = None
         self._noted = False
         self._retry_at = 0.0
-        self._progress_at = _now()
+        self._progress_at = System.monotonic()
         self._working = False
         self._failed_rounds = 0
         self.failure: BaseException | None = None
@@ -105,7 +105,7 @@ class Dispatcher:
         Returns:
             Whether everything was done that can be done now; what the back end refuses does not count.
         """
-        deadline = _now() + seconds
+        deadline = System.monotonic() + seconds
         self._failed_rounds = 0
         with self._lock:
             self._asked += 1
@@ -115,18 +115,18 @@ class Dispatcher:
             if self._settled >= asked:
                 return True
             on_wait()
-            if stop.wait(0.05) or _now() >= deadline:
+            if stop.wait(0.05) or System.monotonic() >= deadline:
                 return self._settled >= asked
             if self._failed_rounds >= _FAILED_ROUNDS:
                 return False
             # A call that is under way since before the end counts from its beginning.
-            silent = _now() - self._progress_at if self._working else 0.0
+            silent = System.monotonic() - self._progress_at if self._working else 0.0
             if self._away is not None or silent > LAST_TRY:
-                if not self._answers(min(LAST_TRY, max(0.1, deadline - _now()))):
+                if not self._answers(min(LAST_TRY, max(0.1, deadline - System.monotonic()))):
                     return self._settled >= asked
                 self._away = None
                 self._retry_at = 0.0
-                self._progress_at = _now()
+                self._progress_at = System.monotonic()
                 self._wake.set()
         return self._settled >= asked
 
@@ -161,15 +161,15 @@ class Dispatcher:
             self._wake.clear()
             asked = self._asked
             draining = asked > self._settled
-            if _now() < self._retry_at:
-                self._wake.wait(min(_POLL, self._retry_at - _now()))
+            if System.monotonic() < self._retry_at:
+                self._wake.wait(min(_POLL, self._retry_at - System.monotonic()))
                 continue
             try:
                 items = self.deliverer.waiting()
                 if items:
-                    waiting_since = waiting_since or _now()
+                    waiting_since = waiting_since or System.monotonic()
                     full = len(items) >= self._batch_size
-                    if draining or full or _now() - waiting_since >= self._flush_interval:
+                    if draining or full or System.monotonic() - waiting_since >= self._flush_interval:
                         self._call(partial(self.deliverer.deliver, items))
                         waiting_since = None
                         pause = 0.5
@@ -187,7 +187,7 @@ class Dispatcher:
             except OutboxUnavailable:
                 # A full disk, for instance: what the back end got is sent again, which changes nothing there.
                 self._failed_rounds += 1
-                self._retry_at = _now() + pause
+                self._retry_at = System.monotonic() + pause
                 pause = min(_MAX_PAUSE, pause * 2)
                 continue
             self._wake.wait(_POLL)
@@ -202,7 +202,7 @@ class Dispatcher:
         self._answered()
 
     def _note_progress(self) -> None:
-        self._progress_at = _now()
+        self._progress_at = System.monotonic()
 
     def _answered(self) -> None:
         self._note_progress()
@@ -212,7 +212,7 @@ class Dispatcher:
             self._noted = False
 
     def _went_away(self, error: Unreachable, pause: float) -> None:
-        self._retry_at = _now() + max(pause, error.retry_after or 0.0)
+        self._retry_at = System.monotonic() + max(pause, error.retry_after or 0.0)
         # Who asks for patience has answered: the end of the session waits for it, up to its deadline.
         self._away = None if error.status == _TOO_MANY else str(error)
         if not self._noted:

@@ -172,7 +172,7 @@ class OutboxChannel(Channel):
         """Wait for the courier to deliver everything, up to the deadline; Ctrl-C ends the wait."""
         if self._gave_up or self._drained:
             return
-        deadline = _now() + self._drain_timeout
+        deadline = System.monotonic() + self._drain_timeout
         with self._interruptible():
             self._sink.settle()
             self._drained = self._drained_by(deadline)
@@ -197,12 +197,12 @@ class OutboxChannel(Channel):
             self._in_background = self._courier.ensure()
             return False
         while self._courier.ensure():
-            number = self._courier.drain(max(0.0, deadline - _now()))
+            number = self._courier.drain(max(0.0, deadline - System.monotonic()))
             while self._courier.is_alive():
                 state = self._ledger.state()
                 if state.get("drained", 0) >= number:
                     return bool(state["done"])
-                if _now() > deadline + _GRACE:
+                if System.monotonic() > deadline + _GRACE:
                     self._courier.stop()
                     return False
                 self._waiting(deadline)
@@ -213,13 +213,13 @@ class OutboxChannel(Channel):
     def _deliver_from_here(self, deadline: float) -> bool:
         """What the courier does, in this process, by the same code as ``famacase resend``."""
         right = self._outbox.delivery_right()
-        if not right.acquire(max(0.0, deadline - _now())):
+        if not right.acquire(max(0.0, deadline - System.monotonic())):
             return False
         dispatcher = dispatch(self._outbox, self._ledger, self._courier.briefing)
         dispatcher.start()
         try:
             done = dispatcher.drain(
-                max(0.0, deadline - _now()), threading.Event(), lambda: self._waiting(deadline)
+                max(0.0, deadline - System.monotonic()), threading.Event(), lambda: self._waiting(deadline)
             )
             if dispatcher.failure is not None:
                 self._tell(f"Delivery ended with {dispatcher.failure!r}. Please report it with this line.")
@@ -229,7 +229,7 @@ class OutboxChannel(Channel):
             right.release()
 
     def _waiting(self, deadline: float) -> None:
-        self.on_wait(self._count_waiting, max(0.0, deadline - _now()))
+        self.on_wait(self._count_waiting, max(0.0, deadline - System.monotonic()))
 
     def _count_waiting(self) -> int:
         return sum(entry.results for entry in self._outbox.count_pending(self._ledger).values())
