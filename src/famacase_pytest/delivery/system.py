@@ -1,9 +1,9 @@
 """The system's own functions, taken when this module is imported, whatever a test puts in their place later.
 
-Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, `json.dumps`, `threading.Thread`, the clock, and may
-leave it so to the end of the session. pyfakefs and freezegun go further: they search the globals of all modules
-for `os`, `io`, `pathlib`, the clocks, and for functions that come from them, under whatever name. They do not
-look into classes, hence this one.
+Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, `json.dumps`, `threading.Thread`, the clock, and
+may leave it so to the end of the session. pyfakefs and freezegun go further: they search the globals of all
+modules for `os`, `io`, `pathlib`, the clocks, and for functions that come from them, under whatever name.
+They do not look into classes, hence this one.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class System:
     open_file: ClassVar[Callable[..., Any]] = staticmethod(io.open)
     remove_tree = staticmethod(shutil.rmtree)
     monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
     gmtime = staticmethod(time.gmtime)
     strftime = staticmethod(time.strftime)
     connect = staticmethod(sqlite3.connect)
     dumps = staticmethod(json.dumps)
     loads = staticmethod(json.loads)
     thread = threading.Thread
+    # The last one: it hides the module.
+    time = staticmethod(time.time)
