@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import upstream
-from .countdown import Countdown
 from .errors import ApiError, SettingsError, UpstreamMismatch
 from .plugin import ReportingHooks, XdistHooks
 from .settings.kinds import NEEDS_BACKEND
@@ -24,6 +23,7 @@ from .settings.model import Settings, resolve
 from .upstream import imports
 
 if TYPE_CHECKING:
+    from .countdown import Countdown
     from .delivery.channel import Channel, Leftovers
     from .upstream.each_test import TestWatch
     from .upstream.patches import Installation
@@ -365,6 +365,8 @@ class Session(Speaker):
         if self._channel is not None and not self._is_worker:
             terminal = self._config.pluginmanager.get_plugin("terminalreporter")
             if terminal is not None and terminal.isatty:
+                from .countdown import Countdown
+
                 self._countdown = Countdown(terminal)
                 self._channel.on_wait = self._countdown.show
             interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)

@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from threading import Thread as _Thread  # tests replace it in its module
 from typing import Protocol
 
 from famacase_pytest.delivery.parts import (
@@ -25,7 +26,6 @@ from famacase_pytest.delivery.parts import (
     reason_of,
 )
 from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
-from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Rejected
 
 __all__ = [
@@ -227,7 +227,7 @@ class _Upload:
 
         # Not a ThreadPoolExecutor: its threads are those that a test may have replaced.
         threads = [
-            System.thread(target=work, name=f"famacase-upload-{number}", daemon=True)
+            _Thread(target=work, name=f"famacase-upload-{number}", daemon=True)
             for number in range(min(workers, len(groups)))
         ]
         for thread in threads:
