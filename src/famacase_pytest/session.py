@@ -376,6 +376,7 @@ class Session(Speaker):
         """Upstream is done: see everything delivered."""
         if self._channel is None:
             return
+        self._channel.forget_begun()
         self._channel.drain()
         if self._countdown is not None:
             self._countdown.clear()

@@ -99,6 +99,9 @@ class Channel:
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
         """Be told of a result whose test has just begun."""
 
+    def forget_begun(self) -> None:
+        """Be told that what was begun in this process and not put will not be: a filter, or Ctrl-C."""
+
     def keep(self, source: Attachment) -> Any:
         """Keep a file as it is now, for ``Parcel.kept``; None where files are read when they are sent."""
         return None

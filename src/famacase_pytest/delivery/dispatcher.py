@@ -143,7 +143,10 @@ class Dispatcher:
         try:
             self._api.with_limits(timeout=seconds, attempts=1, total=seconds).get_project(self._project)
         except Unreachable as error:
-            return error.status == _TOO_MANY
+            if error.status == _TOO_MANY:
+                return True
+            self._note_away(error)
+            return False
         except (Refused, Rejected):
             return True
         return True
@@ -215,6 +218,9 @@ class Dispatcher:
         self._retry_at = System.monotonic() + max(pause, error.retry_after or 0.0)
         # Who asks for patience has answered: the end of the session waits for it, up to its deadline.
         self._away = None if error.status == _TOO_MANY else str(error)
+        self._note_away(error)
+
+    def _note_away(self, error: Unreachable) -> None:
         if not self._noted:
             # Noted before it is written, which may fail.
             self._noted = True

@@ -311,6 +311,15 @@ class Outbox:
             finished = self._is_finished(item)
             return self._feeds.of(item.writer).finish(item, None if finished else payload) and not finished
 
+    def drop_unfinished(self, item: Item) -> None:
+        """Forgets a begun result of a process that is gone: its test will not be reported.
+
+        Args:
+            item: as `unfinished` gave it.
+        """
+        with self._lock:
+            self._feeds.of(item.writer).finish(item, None)
+
     def item(self, writer: str, seq: int) -> Item | None:
         """A stored result; None if it was replaced by a later one of its key."""
         with self._lock:

@@ -70,6 +70,7 @@ class OutboxChannel(Channel):
         self._slugs: dict[str, str] = {}
         self._gave_up = False
         self._drained = False
+        self._late = False
         self._in_background = False
         self._told: set[str] = set()
         self.directory = outbox.directory
@@ -136,6 +137,9 @@ class OutboxChannel(Channel):
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
         self._sink.begin(code, run_id, result)
 
+    def forget_begun(self) -> None:
+        self._sink.forget_begun()
+
     def keep(self, source: Attachment) -> StoredFile:
         return self._sink.keep(source)
 
@@ -201,9 +205,11 @@ class OutboxChannel(Channel):
             while self._courier.is_alive():
                 state = self._ledger.state()
                 if state.get("drained", 0) >= number:
+                    self._late = not state["done"] and System.monotonic() >= deadline
                     return bool(state["done"])
                 if System.monotonic() > deadline + _GRACE:
                     self._courier.stop()
+                    self._late = True
                     return False
                 self._waiting(deadline)
                 _wait(_LOOK)
@@ -240,6 +246,8 @@ class OutboxChannel(Channel):
         reasons = [entry["message"] for entry in state.get("blocked") or ()]
         if state.get("away"):
             reasons.append(state["away"])
+        if self._late:
+            reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
         rejected = self._ledger.rejected()
         return Leftovers(
             delivered=self._ledger.settled_count() - len(rejected) + self._sink.sent + self.worker_sent,
@@ -258,6 +266,7 @@ class OutboxChannel(Channel):
     def close(self) -> None:
         """Let the courier go; an outbox in which nothing is left goes too."""
         self._sink.close()
+        self._note(self._forget_workers)
         if self._in_background:
             # Nobody waits: the courier goes on by itself, as long as the usual deadline, and cleans up.
             self._courier.leave()
@@ -266,6 +275,11 @@ class OutboxChannel(Channel):
             if self._left_nothing():
                 self._outbox.remove()
         self._outbox.close()
+
+    def _forget_workers(self) -> None:
+        """Drop the tests of xdist workers that were stopped: whoever died by himself was reported."""
+        for item in self._outbox.unfinished():
+            self._outbox.drop_unfinished(item)
 
     def _left_nothing(self) -> bool:
         right = self._outbox.delivery_right()

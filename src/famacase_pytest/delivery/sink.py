@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -44,16 +45,23 @@ class Sink:
         self._real_run = real_run
         self._tell = tell
         self._overflow: list[tuple[str, int, Parcel]] = []
+        self._begun: set[tuple[str, int, str]] = set()
         self.sent = 0
         self.lost = 0
 
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
         """Store a result whose test has just begun, in case its process does not survive the test."""
-        try:
+        # The finished result is tried as well, and says what is wrong.
+        with contextlib.suppress(OutboxUnavailable):
             self._writer.begin(code, run_id, str(result["id"]), _json(result))
-        except OutboxUnavailable:
-            # The finished result is tried as well, and says what is wrong.
-            return
+            self._begun.add((code, run_id, str(result["id"])))
+
+    def forget_begun(self) -> None:
+        """Drop what was begun and not put, so that nobody takes it for a test that a process died in."""
+        if self._begun:
+            with contextlib.suppress(OutboxUnavailable):
+                self._writer.drop_unfinished()
+            self._begun.clear()
 
     def keep(self, source: Attachment) -> StoredFile:
         """Copy a file as it is now; its ``problem`` says if that was not possible."""
@@ -87,7 +95,9 @@ class Sink:
 
     def _store(self, code: str, run_id: int, parcel: Parcel) -> None:
         files = [self._file(source, parcel.kept.get(source.ref)) for source in parcel.files]
-        self._writer.put(code, run_id, str(parcel.payload["id"]), _json(parcel.payload), files)
+        result_id = str(parcel.payload["id"])
+        self._writer.put(code, run_id, result_id, _json(parcel.payload), files)
+        self._begun.discard((code, run_id, result_id))
 
     def _file(self, source: Attachment, kept: StoredFile | None) -> StoredFile:
         if kept is None:

@@ -44,6 +44,9 @@ class WorkerChannel(Channel):
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
         self._inner.begin(code, run_id, result)
 
+    def forget_begun(self) -> None:
+        self._inner.forget_begun()
+
     def keep(self, source: Attachment) -> Any:
         return self._inner.keep(source)
 
