@@ -1,7 +1,7 @@
 """Sessions that can be watched, stopped at a gate and killed at a known moment.
 
-The suite's conftest notes each test once all hooks of its end have returned, and has a fixture ``gate``, at which
-a test waits until it is let through. Both work through files in a directory beside the project.
+The suite's conftest notes each test once all hooks of its end have returned, and has a fixture ``gate``, at
+which a test waits until it is let through. Both work through files in a directory beside the project.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Watched:
 
     def wait_at(self, gate: str) -> int:
         """Wait until a test stands at the gate; returns its process."""
-        return int(eventually((self.signals / f"at-{gate}").read_text, f"no test came to the gate {gate}"))
+        path = self.signals / f"at-{gate}"
+        return eventually(lambda: int(path.read_text()), f"no test came to the gate {gate}")
 
     def open(self, gate: str) -> None:
         """Let the test through."""
