@@ -12,7 +12,7 @@ from typing import Any
 from .delivery.api import ReporterApi
 from .delivery.channel import Channel
 from .delivery.direct import DirectChannel
-from .delivery.outbox import Outbox, OutboxUnavailable, sessions
+from .delivery.outbox import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable, sessions
 from .delivery.outbox_channel import OutboxChannel
 from .delivery.sink import Sink
 from .delivery.spawn import Courier
@@ -121,24 +121,33 @@ def outbox_base(settings: Settings, rootdir: Path) -> Path:
     return settings.outbox_dir.value if settings.outbox_dir else rootdir / OUTBOX
 
 
-def waiting_sessions(base: Path) -> list[tuple[Path, int]]:
-    """Earlier sessions that left results behind: directory and number of results.
+def waiting_sessions(base: Path, tell: Tell) -> list[int]:
+    """How many results each of the earlier sessions has left behind that left any.
 
     A session that is under way, or whose courier still works, is none of them.
+
+    Args:
+        base: holds the outboxes.
+        tell: takes a line for the user about what cannot be read.
     """
     found = []
-    for directory in sessions(base):
-        outbox = Outbox.open(directory)
+    try:
+        directories = sessions(base)
+    except OutboxUnavailable as error:
+        tell(str(error))
+        return []
+    for directory in directories:
         try:
-            if outbox.presence().acquire() and outbox.delivery_right().acquire():
-                ledger = outbox.ledger()
-                waiting = sum(entry.results for entry in outbox.count_pending(ledger).values())
-                waiting += len(outbox.unfinished())
-                if waiting:
-                    found.append((directory, waiting))
-        finally:
-            outbox.close()
-    return found
+            with Outbox.open(directory) as outbox:
+                if outbox.presence().acquire() and outbox.delivery_right().acquire():
+                    ledger = outbox.ledger()
+                    found.append(sum(entry.results for entry in outbox.count_pending(ledger).values()))
+                    found[-1] += len(outbox.unfinished())
+        except OutboxGone:
+            continue  # it was delivered this very moment
+        except (OutboxTooNew, OutboxUnavailable) as error:
+            tell(str(error))
+    return [waiting for waiting in found if waiting]
 
 
 def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:

@@ -269,19 +269,16 @@ class Session(Speaker):
 
     def _note_earlier_sessions(self) -> None:
         from . import channels
-        from .delivery.outbox import OutboxTooNew, OutboxUnavailable
 
         base = channels.outbox_base(self._settings, self._config.rootpath)
-        try:
-            waiting = channels.waiting_sessions(base)
-        except (OutboxTooNew, OutboxUnavailable) as error:
-            self._notices.append(str(error))
-            return
+        waiting = channels.waiting_sessions(base, self._notices.append)
         if waiting:
-            results = sum(count for _, count in waiting)
+            results = sum(waiting)
+            what = "1 result" if results == 1 else f"{results} results"
+            whose = "an earlier session" if len(waiting) == 1 else f"{len(waiting)} earlier sessions"
             self._notices.append(
-                f"{results} results of {len(waiting)} earlier sessions wait in {base}. "
-                f"Send them with: {self._resend_command()}"
+                f"{what} of {whose} {'waits' if results == 1 else 'wait'} in {base}. "
+                f"Send {'it' if results == 1 else 'them'} with: {self._resend_command()}"
             )
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
