@@ -142,7 +142,7 @@ def waiting_sessions(base: Path, tell: Tell) -> list[int]:
                 if outbox.presence().acquire() and outbox.delivery_right().acquire():
                     ledger = outbox.ledger()
                     found.append(sum(entry.results for entry in outbox.count_pending(ledger).values()))
-                    found[-1] += len(outbox.unfinished())
+                    found[-1] += len(outbox.unfinished()) + len(ledger.rejected())
         except OutboxGone:
             continue  # it was delivered this very moment
         except (OutboxTooNew, OutboxUnavailable) as error:
