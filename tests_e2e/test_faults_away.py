@@ -275,7 +275,7 @@ def test_interrupted_again_while_results_are_delivered(watched, layer, resent):
     assert time.monotonic() - began < BOUND
     assert outcome.code == 2
     assert outcome.lines("Interrupted while results were being delivered")
-    assert outcome.lines("famacase: 1 results wait in ")
+    assert outcome.lines("famacase: 1 result waits in ")
     watched.alone()
     layer.faults.clear()
     layer.release()

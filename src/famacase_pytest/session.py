@@ -21,6 +21,7 @@ from .plugin import ReportingHooks, XdistHooks
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings, resolve
 from .upstream import imports
+from .wording import counted
 
 if TYPE_CHECKING:
     from .countdown import Countdown
@@ -119,6 +120,9 @@ def _decide(config: pytest.Config) -> Session | Bystander:
     except UpstreamMismatch as error:
         session.end()
         return Bystander(config, [str(error)]).silence_upstream()
+    except BaseException:
+        session.end()
+        raise
     return session
 
 
@@ -196,6 +200,7 @@ class Session(Speaker):
         self._watch: TestWatch | None = None
         self._leftovers: Leftovers | None = None
         self._plan_cases: dict[str, list[int]] = {}
+        self._missing_plans: set[tuple[str, int]] = set()
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
         self._countdown: Countdown | None = None
         self._failed = False
@@ -286,9 +291,15 @@ class Session(Speaker):
         try:
             self._plan_cases[code] = self.channel().plan_cases(code, plan_id)
         except ApiError as error:
+            if error.status == 404:
+                self._missing_plans.add((code, plan_id))
             self._notices.append(f"plan {plan_id} could not be read, so all tests run: {error}")
             raise
         return self._plan_cases[code]
+
+    def has_plan(self, code: str, plan_id: int) -> bool:
+        """Whether a run may name the plan: one that is not there would keep the run from being created."""
+        return (code, plan_id) not in self._missing_plans
 
     def run_url(self, run_id: Any) -> str:
         """The page of a run; of one that could not be created yet, the page of all."""
@@ -398,16 +409,21 @@ class Session(Speaker):
         """The lines that tell how far delivery came, each with whether that is good."""
         where = ", ".join(self.run_url(self.channel().real_run(*run)) for run in self._runs.items())
         if left.delivered:
-            yield f"{left.delivered} results delivered to {where}", True
+            yield f"{counted(left.delivered, 'result')} delivered to {where}", True
         for reason in left.rejected:
             yield f"a result was refused by the back end and is kept: {reason}", False
         if left.lost:
-            yield f"{left.lost} results are lost; their run stays open.", False
+            yield f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", False
         if left.in_background and (left.waiting or left.open_runs):
-            yield f"{left.waiting} results are being delivered in the background to {where}", True
+            verb = counted(left.waiting, "result", "is/are")
+            yield f"{verb} being delivered in the background to {where}", True
         elif left.waiting or left.open_runs or left.rejected:
             reason = f" ({left.reason})" if left.reason else ""
-            what = f"{left.waiting} results wait" if left.waiting else "a run waits to be completed"
+            what = (
+                counted(left.waiting, "result", "waits/wait")
+                if left.waiting
+                else "a run waits to be completed"
+            )
             yield (
                 f"{what} in {self.channel().directory}{reason}. Send them with: {self._resend_command()}",
                 False,

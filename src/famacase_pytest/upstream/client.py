@@ -23,6 +23,9 @@ class ReportingSession(Protocol):
     def run_url(self, run_id: Any) -> str:
         """The page of a run."""
 
+    def has_plan(self, code: str, plan_id: int) -> bool:
+        """Whether a run may name the plan."""
+
     def run_opened(self, code: str, run_id: int) -> None:
         """Told of the run that results of a project go to."""
 
@@ -163,7 +166,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         testops = self.config.testops
         run = _project_run(self.config, project_code)
         body: dict[str, Any] = {"title": title, "description": description, "is_autotest": True}
-        if plan_id:
+        if plan_id and self.session.has_plan(project_code, int(plan_id)):
             body["plan_id"] = int(plan_id)
         if environment_id:
             body["environment_id"] = int(environment_id)
