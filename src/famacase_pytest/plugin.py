@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    from .settings.early import is_on
+    from .settings import early
     from .settings.options import add_options, record
     from .upstream import imports, option_registration
 
-    if is_on(os.environ, Path.cwd()):
+    known = early.look(os.environ, Path.cwd())
+    if known.on:
         imports.load_sparing_clients()
+    if known.reports:
         # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
         from . import channels  # noqa: F401
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))

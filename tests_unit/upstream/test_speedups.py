@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import subprocess
+import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import freezegun
 import pytest
 import qase.commons.utils
+from qase.commons.models import Result
+from qase.commons.models.basemodel import BaseModel
+from qase.commons.reporters.core import QaseCoreReporter
 from qase.commons.util import host_data
 
 from famacase_pytest.upstream import speedups
@@ -19,9 +26,17 @@ time_machine = pytest.importorskip("time_machine")
 def test_host_info_has_the_keys_of_upstream(monkeypatch):
     monkeypatch.setattr(host_data, "exec_command", lambda command, default_value="": "Version: 1")
     theirs = host_data.get_host_info("pytest", "qase-pytest")
-    ours = speedups.host_info("pytest", "qase-pytest")
+    ours = speedups.host_info_like(host_data.get_host_info)("pytest", "qase-pytest")
     assert set(ours) == set(theirs)
-    told_by_a_process = {"packageManager", "framework", "reporter", "commons", "apiClientV1", "apiClientV2"}
+    told_by_a_process = {
+        "packageManager",
+        "pip",
+        "framework",
+        "reporter",
+        "commons",
+        "apiClientV1",
+        "apiClientV2",
+    }
     for key in set(theirs) - told_by_a_process:
         assert ours[key] == theirs[key], key
 
@@ -65,3 +80,125 @@ def test_no_library_moves_the_clock(clock):
 def test_without_a_libc_the_clock_is_upstreams(monkeypatch):
     monkeypatch.setattr(speedups, "_libc_clock", lambda: None)
     assert speedups.real_time("theirs") == "theirs"
+
+
+def test_a_python_without_ctypes_keeps_upstreams_clock(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    assert speedups.real_time("theirs") == "theirs"
+
+
+@pytest.mark.parametrize("error", [OSError("static"), AttributeError("gettimeofday")])
+def test_a_libc_that_cannot_be_had_keeps_upstreams_clock(error, monkeypatch):
+    def refuse(name: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    assert speedups.real_time("theirs") == "theirs"
+
+
+def test_the_clock_uses_one_handle_of_the_process_itself(monkeypatch):
+    loaded = []
+    real = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: loaded.append(name) or real(name))
+    clock = speedups.real_time("theirs").__func__
+    for _ in range(3):
+        clock()
+    # A library's file name would be another one under musl.
+    assert loaded == [None]
+
+
+def test_host_info_has_the_names_of_the_release():
+    def older() -> dict[str, str]:
+        return {"python": "", "pip": ""}
+
+    def newer() -> dict[str, str]:
+        return {"language": "", "packageManager": ""}
+
+    names = {"python", "pip", "language", "packageManager"}
+    assert names & set(speedups.host_info_like(older)("pytest", None)) == {"python", "pip"}
+    assert names & set(speedups.host_info_like(newer)("pytest", None)) == {"language", "packageManager"}
+
+
+def test_host_info_has_no_v_before_a_version(monkeypatch):
+    monkeypatch.setattr(speedups.importlib.metadata, "version", lambda name: "v1.2")
+    monkeypatch.setattr(speedups.platform, "release", lambda: "v6.1")
+    found = speedups.host_info("pytest", "qase-pytest")
+    assert (found["framework"], found["release"]) == ("1.2", "6.1")
+
+
+class Log:
+    """Upstream's logger, as far as a result passes it."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self.debug = debug
+        self.lines: list[str] = []
+
+    def log_debug(self, message: str) -> None:
+        if self.debug:
+            self.lines.append(message)
+
+    def log(self, message: Any, level: str) -> None:
+        raise AssertionError(message)
+
+
+class Taker:
+    """A reporter that makes a text of what it gets, as upstream's local report does."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add_result(self, result: Any) -> None:
+        self.texts.append(str(result))
+
+
+@pytest.fixture
+def result() -> Any:
+    return Result("A test", "its::signature")
+
+
+def added(result: Any, *, debug: bool, reports: bool = True) -> tuple[Log, Taker, list[Any]]:
+    """Adds a result to upstream's core reporter; returns also of which models a text was made."""
+    core = QaseCoreReporter.__new__(QaseCoreReporter)
+    core.logger, core.overhead = Log(debug=debug), 0
+    core.reporter = taker = Taker()
+    if not reports:
+        core.reporter = None
+    core.status_mapping = SimpleNamespace(is_empty=lambda: True)
+    made = []
+
+    def counting(original: Any) -> Any:
+        def __str__(model: Any, *args: Any, **kwargs: Any) -> str:
+            made.append(model)
+            return original(model, *args, **kwargs)
+
+        return __str__
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        debug_text = speedups.DebugText()
+        monkeypatch.setattr(BaseModel, "__str__", debug_text.writing(counting(BaseModel.__str__)))
+        monkeypatch.setattr(QaseCoreReporter, "add_result", debug_text.adding(QaseCoreReporter.add_result))
+        core.add_result(result)
+        # Whoever asks afterwards gets the text.
+        assert json.loads(f"{result}") == json.loads(str(result))
+        del made[-2:]
+    return core.logger, taker, made
+
+
+def test_no_text_is_made_for_a_debug_line_that_is_not_printed(result):
+    log, taker, made = added(result, debug=False)
+    assert log.lines == []
+    # The one that the reporter makes is its own, and whole.
+    assert made == [result]
+    assert taker.texts == [str(result)]
+
+
+def test_the_debug_line_is_as_it_was(result):
+    log, taker, made = added(result, debug=True)
+    assert log.lines[0] == f"Adding result {result}"
+    assert json.loads(log.lines[0][len("Adding result ") :])["title"] == "A test"
+    assert made == [result, result]
+    assert taker.texts == [str(result)]
+
+
+def test_without_a_reporter_nothing_is_made(result):
+    assert added(result, debug=False, reports=False)[2] == []

@@ -1,34 +1,52 @@
-"""What can be said of the switch before pytest has read its command line."""
+"""What can be said of the settings before pytest has read its command line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from .table import FAMACASE_FILE
+from .table import BY_NAME, FAMACASE_FILE, QASE_FILE
 
 
-def is_on(environ: Mapping[str, str], directory: Path) -> bool:
-    """Whether environment and files alone switch reporting to Famacase on; False when in doubt.
+@dataclass(frozen=True)
+class Early:
+    """What environment and files alone say; the command line can still say otherwise.
 
-    The command line can still switch it off.
+    Attributes:
+        on: whether reporting to Famacase is switched on; False when in doubt.
+        reports: whether, if so, a mode is set that needs the back end.
+    """
+
+    on: bool = False
+    reports: bool = False
+
+
+def look(environ: Mapping[str, str], directory: Path) -> Early:
+    """Read environment and files; what is wrong with them is said where the settings are resolved.
 
     Args:
         environ: the process environment.
-        directory: where ``famacase.config.json`` lies.
+        directory: where the files lie.
     """
     if not any(name.startswith("FAMACASE_") for name in environ) and not (directory / FAMACASE_FILE).exists():
-        return False
+        return Early()
     from ..errors import SettingsError
     from . import switch
-    from .sources import Inputs, read_file
+    from .kinds import NEEDS_BACKEND
+    from .sources import Inputs, read_file, strongest
 
     try:
-        inputs = Inputs(environ, {}, read_file(directory, FAMACASE_FILE), {}, directory)
+        ours, theirs = (read_file(directory, name) for name in (FAMACASE_FILE, QASE_FILE))
     except SettingsError:
-        return False  # said where the settings are resolved
+        return Early()
+    inputs = Inputs(environ, {}, ours, theirs, directory)
     on, problem = switch.enabled(inputs)
     if problem or (on is not None and not on.value):
-        return False
+        return Early()
     decision = switch.decide(inputs, on)
-    return decision.active and not decision.problem
+    if not decision.active or decision.problem:
+        return Early()
+    found = (strongest(BY_NAME[name], inputs) for name in ("MODE", "FALLBACK"))
+    modes = {str(value.value).strip().lower() for value in found if value is not None}
+    return Early(on=True, reports=bool(modes & NEEDS_BACKEND))

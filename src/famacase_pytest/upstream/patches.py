@@ -152,13 +152,19 @@ TABLE: tuple[Patch, ...] = (
           lambda b, old: each_test.keeping_attachments(old, b.channel), ("self", "attachment")),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
-          lambda b, _: speedups.host_info, ("framework", "reporter_name"),
+          lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"),
           required=False, optional_group="speedups"),
     Patch("host data of the local report", "qase.commons.reporters.report", "get_host_info",
-          lambda b, _: speedups.host_info, ("framework", "reporter_name"), since=(5, 0, 0),
+          lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"), since=(5, 0, 0),
           required=False, optional_group="speedups"),
     Patch("clock", "qase.commons.utils", "QaseUtils.get_real_time",
           lambda b, old: speedups.real_time(old), (), since=(4, 1, 2),
+          required=False, optional_group="speedups"),
+    Patch("adding a result", "qase.commons.reporters.core", "QaseCoreReporter.add_result",
+          lambda b, old: speedups.DEBUG_TEXT.adding(old), ("self", "result"),
+          required=False, optional_group="speedups"),
+    Patch("text of a result", "qase.commons.models.basemodel", "BaseModel.__str__",
+          lambda b, old: speedups.DEBUG_TEXT.writing(old),
           required=False, optional_group="speedups"),
 )  # fmt: skip
 

@@ -1,15 +1,32 @@
-"""Upstream's hot spots: the same meaning, less time."""
+"""Upstream's hot spots: the same meaning, less time.
+
+``docs/performance.md`` has the profiles that led here. Nothing depends on any of these replacements.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import platform
 import sys
+from types import CodeType
 from typing import Any, Callable
 
 
-def host_info(framework: str | None, reporter_name: str | None) -> dict[str, str]:
+def host_info_like(upstream: Callable[..., Any]) -> Callable[[str | None, str | None], dict[str, str]]:
+    """What takes the place of upstream's ``get_host_info``.
+
+    Args:
+        upstream: upstream's own, for the names that it gives to two of the values.
+    """
+    renamed = _mentions(upstream.__code__, "packageManager")
+
+    def get_host_info(framework: str | None, reporter_name: str | None) -> dict[str, str]:
+        return host_info(framework, reporter_name, renamed=renamed)
+
+    return get_host_info
+
+
+def host_info(framework: str | None, reporter_name: str | None, *, renamed: bool = True) -> dict[str, str]:
     """What upstream tells about the machine and the versions, without starting a process.
 
     Upstream asks the ``pip`` on PATH, which may be that of another environment; this tells the versions of
@@ -17,6 +34,8 @@ def host_info(framework: str | None, reporter_name: str | None) -> dict[str, str
 
     Args:
         framework, reporter_name: distributions whose versions are wanted, or None.
+        renamed: whether the versions of Python and pip are called ``language`` and ``packageManager``, as by
+            newer releases, and not ``python`` and ``pip``.
 
     Returns:
         The keys of upstream's ``get_host_info``; an empty text where something is not known.
@@ -24,11 +43,11 @@ def host_info(framework: str | None, reporter_name: str | None) -> dict[str, str
     return {
         "system": platform.system().lower(),
         "machineName": platform.node(),
-        "release": platform.release(),
-        "version": _operating_system(),
+        "release": _without_prefix(platform.release()),
+        "version": _without_prefix(_operating_system()),
         "arch": platform.machine(),
-        "language": platform.python_version(),
-        "packageManager": _version("pip"),
+        "language" if renamed else "python": platform.python_version(),
+        "packageManager" if renamed else "pip": _version("pip"),
         "framework": _version(framework),
         "reporter": _version(reporter_name),
         "commons": _version("qase-python-commons"),
@@ -41,9 +60,14 @@ def _version(distribution: str | None) -> str:
     if not distribution:
         return ""
     try:
-        return importlib.metadata.version(distribution)
+        return _without_prefix(importlib.metadata.version(distribution))
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def _without_prefix(version: str) -> str:
+    # Upstream builds its headers from these and puts a "v" of its own before them.
+    return version[1:] if version.startswith("v") else version
 
 
 def _operating_system() -> str:
@@ -58,34 +82,16 @@ def _operating_system() -> str:
     if sys.platform == "darwin":
         return platform.mac_ver()[0]
     if sys.platform == "win32":
-        return platform.platform()
+        # The output of ``ver``, which upstream calls.
+        return f"Microsoft Windows [Version {platform.version()}]"
     return platform.release()
 
 
-def _libc_clock() -> Callable[[], float] | None:
-    """A clock that no Python library can move, or None where libc cannot be loaded.
-
-    ``CDLL(None)`` is the process itself, which has its C library loaded already, glibc and musl alike;
-    upstream searches for the library's file by starting ``ldconfig``, at each call.
-    """
-    if sys.platform == "win32":
-        return None
-
-    class Timeval(ctypes.Structure):
-        _fields_ = (("seconds", ctypes.c_long), ("microseconds", ctypes.c_long))
-
-    try:
-        gettimeofday = ctypes.CDLL(None).gettimeofday
-    except (OSError, AttributeError):
-        return None
-    reference = ctypes.byref
-
-    def clock() -> float:
-        now = Timeval()
-        gettimeofday(reference(now), None)
-        return float(now.seconds + now.microseconds / 1e6)
-
-    return clock
+def _mentions(code: CodeType, text: str) -> bool:
+    """Whether a function has a text among its constants; the keys of a dict may stand there as one tuple."""
+    return any(
+        text == constant or (isinstance(constant, tuple) and text in constant) for constant in code.co_consts
+    )
 
 
 def real_time(upstream: Any) -> Any:
@@ -96,3 +102,72 @@ def real_time(upstream: Any) -> Any:
     """
     clock = _libc_clock()
     return upstream if clock is None else staticmethod(clock)
+
+
+def _libc_clock() -> Callable[[], float] | None:
+    """A clock that no Python library can move, or None where libc cannot be loaded.
+
+    ``CDLL(None)`` is the process itself, which has its C library loaded already, glibc and musl alike;
+    upstream searches for the library's file by starting ``ldconfig``, at each call.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        import ctypes
+
+        gettimeofday = ctypes.CDLL(None).gettimeofday
+    except (ImportError, OSError, AttributeError):
+        # No ctypes in this Python, one that is linked statically, a libc without the function.
+        return None
+
+    class Timeval(ctypes.Structure):
+        _fields_ = (("seconds", ctypes.c_long), ("microseconds", ctypes.c_long))
+
+    reference = ctypes.byref
+
+    def clock() -> float:
+        now = Timeval()
+        gettimeofday(reference(now), None)
+        return float(now.seconds + now.microseconds / 1e6)
+
+    return clock
+
+
+class DebugText:
+    """Keeps a result from being serialised for a debug line that is not printed.
+
+    Upstream's ``add_result`` begins with ``log_debug(f"Adding result {result}")``: the text, with all
+    attachments in it, is made before the logger can say that nobody wants it. So the result is told that the
+    next text made of it is that one. All other texts, and with debug on this one too, are as they were.
+    """
+
+    def __init__(self) -> None:
+        self._next: Any = None
+
+    def adding(self, upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        """What takes the place of ``QaseCoreReporter.add_result``."""
+
+        def add_result(reporter: Any, result: Any) -> None:
+            if not reporter.reporter or getattr(reporter.logger, "debug", True):
+                return upstream(reporter, result)
+            self._next = result
+            try:
+                return upstream(reporter, result)
+            finally:
+                self._next = None
+
+        return add_result
+
+    def writing(self, upstream: Callable[..., str]) -> Callable[..., str]:
+        """What takes the place of ``BaseModel.__str__``, of which results are the only ones meant."""
+
+        def __str__(model: Any, *args: Any, **kwargs: Any) -> str:
+            if self._next is model:
+                self._next = None
+                return "(not printed)"
+            return upstream(model, *args, **kwargs)
+
+        return __str__
+
+
+DEBUG_TEXT = DebugText()
