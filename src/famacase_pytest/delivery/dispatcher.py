@@ -46,6 +46,7 @@ class Dispatcher:
 
     Attributes:
         failure: what ended the thread before its time, a defect; None as long as nothing has.
+        trouble: what was last wrong with the outbox; None as long as nothing was.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Dispatcher:
         self._working = False
         self._failed_rounds = 0
         self.failure: BaseException | None = None
+        self.trouble: str | None = None
         deliverer.on_progress = self._note_progress
 
     def start(self) -> None:
@@ -187,7 +189,8 @@ class Dispatcher:
                 self._went_away(error, pause)
                 pause = min(_MAX_PAUSE, pause * 2)
                 continue
-            except OutboxUnavailable:
+            except OutboxUnavailable as error:
+                self.trouble = str(error)
                 # A full disk, for instance: what the back end got is sent again, which changes nothing there.
                 self._failed_rounds += 1
                 self._retry_at = System.monotonic() + pause
