@@ -138,8 +138,9 @@ class Speaker:
 
     def __init__(self, config: pytest.Config, notices: Sequence[str] = ()) -> None:
         self._config = config
-        self._notices = list(notices)
         self._is_worker = hasattr(config, "workerinput")
+        # A worker has the controller's settings, which are said once.
+        self._notices = [] if self._is_worker else list(notices)
 
     def announce(self) -> None:
         """Say what there is to say before the first test."""
@@ -149,9 +150,10 @@ class Speaker:
 
     def summarize(self, terminalreporter: Any) -> None:
         """Say what there is to say after the last test. The controller speaks for its workers."""
-        if not self._is_worker:
-            for notice in self._notices:
-                terminalreporter.write_line(f"famacase: {notice}", yellow=True)
+        if self._is_worker:
+            return  # what has come up goes to the controller, with the worker's output
+        for notice in self._notices:
+            terminalreporter.write_line(f"famacase: {notice}", yellow=True)
         self._notices.clear()
 
 

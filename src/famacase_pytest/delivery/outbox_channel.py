@@ -161,10 +161,18 @@ class OutboxChannel(Channel):
         if self._sink.lost or self.worker_losses:
             self.drain()
             return False
-        self._note(lambda: self._outbox.request_completion(code, run_id, publish=publish))
+        noted = self._note(lambda: self._outbox.request_completion(code, run_id, publish=publish))
         self._drained = False
         self.drain()
-        return self._ledger.is_completed(code, run_id)
+        return self._ledger.is_completed(code, run_id) if noted else self._complete_from_here(code, run_id)
+
+    def _complete_from_here(self, code: str, run_id: int) -> bool:
+        """Complete a run where the outbox, which is full, could not take note that this is wanted."""
+        real = self._ledger.real_run(code, run_id)
+        if real is None or self._sink.lost or self._count_waiting() or self._ledger.rejected():
+            return False
+        self._api.complete_run(code, real)
+        return True
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         return self._ledger.public_url(code, run_id)
@@ -272,8 +280,10 @@ class OutboxChannel(Channel):
             self._courier.leave()
         else:
             self._courier.end(_GRACE)
-            if self._left_nothing():
-                self._outbox.remove()
+            # If not even that can be found out, which was told before, it stays for `famacase resend`.
+            with contextlib.suppress(OutboxUnavailable):
+                if self._left_nothing():
+                    self._outbox.remove()
         self._outbox.close()
 
     def _forget_workers(self) -> None:
@@ -287,12 +297,14 @@ class OutboxChannel(Channel):
 
     # Without a back end, or without room
 
-    def _note(self, change: Callable[[], object]) -> None:
+    def _note(self, change: Callable[[], object]) -> bool:
         """Change the outbox; that it takes nothing more is said once, and is no reason to end a session."""
         try:
             change()
         except OutboxUnavailable as error:
             self._tell_once(str(error))
+            return False
+        return True
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:
