@@ -414,6 +414,9 @@ class Session(Speaker):
             yield f"{counted(left.delivered, 'result')} delivered to {where}", True
         for reason in left.rejected:
             yield f"a result was refused by the back end and is kept: {reason}", False
+        if left.dropped:
+            files = counted(left.dropped, "file", "was/were")
+            yield f"{files} not kept, since the outbox was full; results say which (FAMACASE_OUTBOX_MAX_MB)", False
         if left.lost:
             yield f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", False
         if left.in_background and (left.waiting or left.open_runs):

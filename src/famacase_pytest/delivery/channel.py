@@ -39,6 +39,7 @@ class Leftovers:
         open_runs: runs whose completion is due.
         reason: why results wait, as far as it is known.
         in_background: whether a courier goes on delivering what waits.
+        dropped: files that were not kept since the outbox was full.
     """
 
     delivered: int = 0
@@ -48,6 +49,7 @@ class Leftovers:
     open_runs: int = 0
     reason: str | None = None
     in_background: bool = False
+    dropped: int = 0
 
 
 class Channel:

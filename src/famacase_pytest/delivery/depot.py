@@ -17,6 +17,7 @@ from famacase_pytest.delivery.system import System
 
 SMALL = 32 * 1024  # bytes up to which a content lies in the database
 FILE_LIMIT = Limits().file_bytes
+FULL = "the outbox is full (FAMACASE_OUTBOX_MAX_MB)"
 
 _CHUNK = MIB
 
@@ -29,7 +30,7 @@ class FullError(Unstorable):
     """The outbox has reached its limit."""
 
     def __init__(self) -> None:
-        super().__init__("the outbox is full (FAMACASE_OUTBOX_MAX_MB)")
+        super().__init__(FULL)
 
 
 class OpenFile:

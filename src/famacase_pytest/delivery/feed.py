@@ -159,6 +159,10 @@ class Feed:
         rows = self._rows("SELECT seq, sha256, size FROM file WHERE sha256 IS NOT NULL")
         return [(seq, sha256, size) for seq, sha256, size in rows]
 
+    def count_problems(self, problem: str) -> int:
+        """How many files have this problem. Raises OutboxUnavailable."""
+        return int(self._rows("SELECT COUNT(*) FROM file WHERE problem = ?", (problem,))[0][0])
+
     def close(self) -> None:
         """Closes the database; the next call opens it again."""
         with self._lock:

@@ -28,6 +28,7 @@ from famacase_pytest.delivery.database import (
     Schema,
     create_database,
 )
+from famacase_pytest.delivery.depot import FULL
 from famacase_pytest.delivery.feed import Feeds, writer_names
 from famacase_pytest.delivery.ledger import LEDGER, Ledger
 from famacase_pytest.delivery.pending import Pending
@@ -350,6 +351,16 @@ class Outbox:
             run: Waiting(count, len(files.get(run, {})), sum(files.get(run, {}).values()))
             for run, count in results.items()
         }
+
+    def count_dropped(self) -> int:
+        """How many files were not stored since the outbox was full."""
+        dropped = 0
+        with self._lock:
+            for feed in self._feeds.all():
+                with self._feeds.reading(feed):
+                    dropped += feed.count_problems(FULL)
+            self._feeds.close_idle()
+        return dropped
 
     # The end
 

@@ -265,6 +265,7 @@ class OutboxChannel(Channel):
             open_runs=len(open_runs(self._outbox, self._ledger)),
             reason=reasons[0] if reasons else None,
             in_background=self._in_background and not reasons,
+            dropped=self._outbox.count_dropped(),
         )
 
     def note_end(self, how: str) -> None:
