@@ -6,7 +6,6 @@ COMPAT_PYTHON names (``noxfile.py`` sets it). Without it they run in this one.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,29 +18,15 @@ from typing import Any
 
 import pytest
 
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.server.process import ServerProcess
+
 HERE = Path(__file__).parent
-END_TO_END = HERE.parent / "tests_e2e"
+# The end-to-end tests' way to run sessions is ours too.
+sys.path.insert(0, str(HERE.parent / "tests_e2e"))
 
-
-def _end_to_end() -> Any:
-    """The fixtures and helpers of the end-to-end tests; both places have a ``conftest``, so by its path."""
-    sys.path.insert(0, str(END_TO_END))
-    specification = importlib.util.spec_from_file_location("end_to_end", END_TO_END / "conftest.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["end_to_end"] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-end_to_end = _end_to_end()
-# Fixtures are found by name among the attributes of this module.
-_no_proxy = end_to_end._no_proxy
-server = end_to_end.server
-api = end_to_end.api
-layer = end_to_end.layer
-runs = end_to_end.runs
+from fault_layer import FaultLayer  # noqa: E402
+from sessions import TOKENS, Project, Runs, copy_sample, new_project, recording  # noqa: E402
 
 PYTHON = os.environ.get("COMPAT_PYTHON", sys.executable)
 # Plugins that sessions under test load with -p.
@@ -88,6 +73,43 @@ def _ask_pair() -> Pair:
 PAIR = _ask_pair()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_proxy() -> Iterator[None]:
+    """Loopback is reached directly, whatever proxy the machine is told to use."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            monkeypatch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A local back end with the projects SMOKE and SHOP, and in SMOKE plan 7 with the cases 101 and 201."""
+    data = tmp_path_factory.mktemp("server")
+    with ServerProcess.start(data, projects=TOKENS, plans=[("SMOKE", 7, [101, 201])]) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def api(server: ServerProcess) -> Iterator[ReporterApi]:
+    """Reads back what the back end holds; not through the fault layer."""
+    with ReporterApi(server.url, TOKENS) as api:
+        yield api
+
+
+@pytest.fixture
+def layer(server: ServerProcess) -> Iterator[FaultLayer]:
+    """What the sessions of the test talk to: it records, and fails on demand."""
+    with recording(server) as layer:
+        yield layer
+
+
+@pytest.fixture
+def runs(api: ReporterApi) -> Runs:
+    """The runs that come to be during the test."""
+    return Runs(api)
+
+
 @pytest.fixture(scope="session")
 def pair() -> Pair:
     """The releases under test."""
@@ -102,7 +124,7 @@ def pytest_report_header() -> str:
     return "sessions under test: " + ", ".join(f"{name} {version}" for name, version in shown.items())
 
 
-class PairProject(end_to_end.Project):
+class PairProject(Project):
     """A project whose sessions run in the pair's environment."""
 
     def command(self, arguments: Sequence[str]) -> list[str]:
@@ -126,12 +148,12 @@ class PairProject(end_to_end.Project):
 def make_project(directory: Path, url: str) -> PairProject:
     """An empty project that reports to SMOKE at the given address, in the pair's environment."""
     project = PairProject.__new__(PairProject)
-    vars(project).update(vars(end_to_end.new_project(directory, url)))
+    vars(project).update(vars(new_project(directory, url)))
     return project
 
 
 @pytest.fixture
-def project(tmp_path: Path, layer: Any) -> PairProject:
+def project(tmp_path: Path, layer: FaultLayer) -> PairProject:
     """An empty project that reports to SMOKE at the local back end."""
     return make_project(tmp_path / "project", layer.url)
 
@@ -139,7 +161,7 @@ def project(tmp_path: Path, layer: Any) -> PairProject:
 @pytest.fixture
 def sample(project: PairProject) -> PairProject:
     """The sample project, reporting to SMOKE at the local back end."""
-    end_to_end.copy_sample(project)
+    copy_sample(project)
     return project
 
 
@@ -156,12 +178,12 @@ def several(project: PairProject) -> Iterator[PairProject]:
                 "default_project": "SMOKE",
                 "projects": [
                     {"code": code, "run": {"title": f"Several: {code}", "description": "-", "complete": True}}
-                    for code in end_to_end.TOKENS
+                    for code in TOKENS
                 ],
             },
         },
     )
-    tokens = ",".join(f"{code}={token}" for code, token in end_to_end.TOKENS.items())
+    tokens = ",".join(f"{code}={token}" for code, token in TOKENS.items())
     project.environ.update(
         {
             "FAMACASE_MODE": "testops_multi",

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from differences import RESULTS, RUNS, Difference
-from end_to_end import TOKENS
 from qase_recorder import CONFIGURATIONS, QaseRecorder, RecordedRun, recorder
 
 from fault_layer import answer
+from sessions import TOKENS
 
 SUITE = Path(__file__).parent / "wire_suite"
 PLAN = [101, 201]
@@ -306,8 +306,8 @@ def test_rules_that_leave_out_and_rename(both, recording, pair):
         "test_rules.py",
         QASE_TESTOPS_STATUS_FILTER="blocked,skipped",
         QASE_STATUS_MAPPING="invalid=failed",
-        QASE_PYTEST_XFAIL_STATUS="blocked",
-        QASE_PYTEST_XPASS_STATUS="failed",
+        QASE_PYTEST_XFAIL_STATUS_XFAIL="blocked",
+        QASE_PYTEST_XFAIL_STATUS_XPASS="failed",
         QASE_TESTOPS_PLAN_ID="7",
     )
     compare(pair, theirs_of(recording, theirs), ours)

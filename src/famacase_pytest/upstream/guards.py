@@ -192,7 +192,7 @@ def _finish(steps: Any, outcome: Any) -> None:
 
 
 def _has_reason(longrepr: Any) -> bool:
-    return isinstance(longrepr, tuple) and ":" in str(longrepr[2])
+    return isinstance(longrepr, (tuple, list)) and ":" in str(longrepr[2])
 
 
 # Statuses
@@ -248,5 +248,5 @@ def _take_outcome(result: Any, report: Any, expected: Any) -> None:
 
 
 def _skip_reason(longrepr: Any) -> str:
-    text = str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+    text = str(longrepr[2]) if isinstance(longrepr, (tuple, list)) else str(longrepr)
     return text.partition(": ")[2] or text
