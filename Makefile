@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint build clean
+.PHONY: demo test matrix lint build clean
 
 demo: $(STAMP)
 	$(BIN)/famacase demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 tests_unit tests tests_e2e
+
+# All supported releases of qase-pytest, or those that PAIR names; PAIR=first: the oldest, a middle one, the newest.
+matrix: $(STAMP)
+	$(BIN)/nox $(if $(filter first,$(PAIR)),-t first,-s $(if $(PAIR),$(foreach pair,$(PAIR),"compat($(pair))"),compat) table)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Builds an environment for each supported release of qase-pytest and runs the conformance suite over it.
 
     nox -s compat                    all pairs of compat/matrix.toml
+    nox -t first                     those that each change is run on
     nox -s "compat(6.3.0)"           one
     nox -s table                     print what the last runs gave
 
@@ -11,6 +12,7 @@ pair's. So a pair needs neither the local back end nor anything else of the test
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
 import shutil
@@ -37,6 +39,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = False
 
 
+@functools.cache
 def _python(version: str) -> str:
     """An interpreter of the given minor release: one on PATH that runs (pyenv's may not), or one of pyenv's.
 
@@ -59,7 +62,15 @@ def _python(version: str) -> str:
 @nox.session
 @nox.parametrize(
     ("python", "pair"),
-    [nox.param(_python(pair["python"]), pair, id=pair["qase-pytest"]) for pair in PAIRS],
+    [
+        nox.param(
+            _python(pair["python"]),
+            pair,
+            id=pair["qase-pytest"],
+            tags=["first"] if pair.get("first") else [],
+        )
+        for pair in PAIRS
+    ],
 )
 def compat(session: nox.Session, pair: dict[str, Any]) -> None:
     """Run the conformance suite over one pair; further arguments are pytest's."""
@@ -86,7 +97,7 @@ def compat(session: nox.Session, pair: dict[str, Any]) -> None:
         _kept(pair).write_text(json.dumps(record), encoding="utf-8")
 
 
-@nox.session(venv_backend="none")
+@nox.session(venv_backend="none", tags=["first"])
 def table(session: nox.Session) -> None:
     """Print what the last run of each pair gave, and keep it for the README."""
     lines = [
@@ -115,7 +126,7 @@ def _install(session: nox.Session, pair: dict[str, Any]) -> None:
         *COMPANIONS,
         *pair.get("also", ()),
     ]
-    described = json.dumps([wanted, (HERE / "pyproject.toml").read_text(encoding="utf-8")])
+    described = json.dumps([wanted, nox.project.load_toml(HERE / "pyproject.toml")["project"]])
     digest = hashlib.sha256(described.encode()).hexdigest()
     stamp = Path(session.virtualenv.location, ".installed")
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == digest):
