@@ -415,8 +415,11 @@ class Session(Speaker):
         for reason in left.rejected:
             yield f"a result was refused by the back end and is kept: {reason}", False
         if left.dropped:
-            files = counted(left.dropped, "file", "was/were")
-            yield f"{files} not kept, since the outbox was full; results say which (FAMACASE_OUTBOX_MAX_MB)", False
+            yield (
+                f"{counted(left.dropped, 'file', 'was/were')} not kept, since the outbox was full "
+                "(FAMACASE_OUTBOX_MAX_MB); the results say which.",
+                False,
+            )
         if left.lost:
             yield f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", False
         if left.in_background and (left.waiting or left.open_runs):
