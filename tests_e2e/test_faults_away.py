@@ -59,7 +59,7 @@ def resent(runs):
     """Sends what waits, which must be the given number of results; gives the run that they are in."""
 
     def resend(watched, waiting):
-        assert f": {waiting} results" in watched.resend("--list", leaves=None).output
+        assert f": {waiting} result" in watched.resend("--list", leaves=None).output
         sent = watched.resend()
         assert sent.code == 0, sent.output
         assert not (watched.project.directory / ".famacase").exists()

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from fault_layer import hang
-from watched import Watched, stored_files
+from watched import Watched, check, eventually, stored_files
 
 GATES = """
     import pytest
@@ -54,7 +54,10 @@ def test_the_courier_is_killed(gates, server, layer, runs, tmp_path, fatal):
     gates.wait_at("first")
     gates.open("first")
     gates.wait_at("second")
-    layer.wait_for(lambda exchange: exchange.operation == fatal and exchange.forwarded is not None)
+    eventually(
+        lambda: check(any(exchange.forwarded for exchange in layer.exchanges(fatal))),
+        "the back end does not get the call",
+    )
     gates.kill_courier()
     for gate in ("second", "third"):
         gates.open(gate)
