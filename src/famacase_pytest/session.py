@@ -207,6 +207,7 @@ class Session(Speaker):
         self._countdown: Countdown | None = None
         self._failed = False
         self._has_failed = False
+        self._run_file_refused = False
 
     # The beginning and the end
 
@@ -469,6 +470,9 @@ class Session(Speaker):
         try:
             self._settings.run_file.value.write_text(System.dumps(document) + "\n", encoding="utf-8")
         except OSError as error:
+            if self._run_file_refused:
+                return
+            self._run_file_refused = True
             self._notices.append(
                 f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "
                 f"written ({error.strerror}): the job that waits for it does not get the run's id. "
