@@ -20,12 +20,15 @@ def command_settings() -> Settings:
     Raises:
         SettingsError: a value is wrong, or there is no address.
     """
-    resolution = resolve(os.environ, {}, Path.cwd())
+    # What the tests of the directory are to report, and to which project, is no matter of a command.
+    no_tests = {"qase_mode": "off", "qase_fallback": "off"}
+    resolution = resolve(os.environ, no_tests, Path.cwd())
     for warning in resolution.warnings:
         print(f"famacase: {warning}", file=sys.stderr)
     if resolution.settings is None or resolution.settings.api_url is None:
+        reason = f" ({resolution.reason})" if resolution.reason else ""
         raise SettingsError(
-            "No Famacase address is set: there is no back end to talk to. "
+            f"No Famacase address is set{reason}: there is no back end to talk to. "
             "Set FAMACASE_API_URL, and FAMACASE_REPORTER_TOKEN with the project's token."
         )
     return resolution.settings
