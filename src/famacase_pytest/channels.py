@@ -30,6 +30,9 @@ SPARE = "famacase-outbox"
 # Seconds that taking the lock of one's own session may take.
 _PRESENCE = 10.0
 
+# Earlier sessions that a new one looks at.
+_LOOKED_AT = 20
+
 Tell = Callable[[str], None]
 
 
@@ -121,7 +124,7 @@ def outbox_base(settings: Settings, rootdir: Path) -> Path:
     return settings.outbox_dir.value if settings.outbox_dir else rootdir / OUTBOX
 
 
-def waiting_sessions(base: Path, tell: Tell) -> list[int]:
+def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     """How many results each of the earlier sessions has left behind that left any.
 
     A session that is under way, or whose courier still works, is none of them.
@@ -129,14 +132,18 @@ def waiting_sessions(base: Path, tell: Tell) -> list[int]:
     Args:
         base: holds the outboxes.
         tell: takes a line for the user about what cannot be read.
+
+    Returns:
+        The numbers of results, and how many sessions are there beyond those that were looked at.
     """
     found = []
     try:
         directories = sessions(base)
     except OutboxUnavailable as error:
         tell(str(error))
-        return []
-    for directory in directories:
+        return [], 0
+    # The newest: each look takes some milliseconds of the start of a session.
+    for directory in directories[-_LOOKED_AT:]:
         try:
             with Outbox.open(directory) as outbox:
                 if outbox.presence().acquire() and outbox.delivery_right().acquire():
@@ -147,7 +154,7 @@ def waiting_sessions(base: Path, tell: Tell) -> list[int]:
             continue  # it was delivered this very moment
         except (OutboxTooNew, OutboxUnavailable) as error:
             tell(str(error))
-    return [waiting for waiting in found if waiting]
+    return [waiting for waiting in found if waiting], max(0, len(directories) - _LOOKED_AT)
 
 
 def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:

@@ -279,13 +279,14 @@ class Session(Speaker):
         from . import channels
 
         base = channels.outbox_base(self._settings, self._config.rootpath)
-        waiting = channels.waiting_sessions(base, self._notices.append)
+        waiting, more = channels.waiting_sessions(base, self._notices.append)
         if waiting:
             results = sum(waiting)
-            what = "1 result" if results == 1 else f"{results} results"
             whose = "an earlier session" if len(waiting) == 1 else f"{len(waiting)} earlier sessions"
+            others = f", and those of {more} more," if more else ""
             self._notices.append(
-                f"{what} of {whose} {'waits' if results == 1 else 'wait'} in {base}. "
+                f"{counted(results, 'result')} of {whose}{others} "
+                f"{'waits' if results == 1 else 'wait'} in {base}. "
                 f"Send {'it' if results == 1 else 'them'} with: {self._resend_command()}"
             )
 
