@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -181,6 +180,22 @@ class Bystander(Speaker):
         self._monkeypatch.undo()
 
 
+class _Guard:
+    """A context that no defect leaves; one for all, since every test passes it twice."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._session.failed(error)  # a reporter is a guest
+        return True
+
+
 class Session(Speaker):
     """Everything of one session that reports to Famacase, in its controller or in one of its workers.
 
@@ -207,6 +222,7 @@ class Session(Speaker):
         self._countdown: Countdown | None = None
         self._failed = False
         self._has_failed = False
+        self._guard = _Guard(self)
         self._run_file_refused = False
 
     # The beginning and the end
@@ -330,15 +346,15 @@ class Session(Speaker):
 
     # What pytest and xdist tell
 
-    @contextlib.contextmanager
-    def guarded(self) -> Iterator[None]:
+    def guarded(self) -> _Guard:
         """Keep a defect of ours from the session: it is said once, and the tests go on."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 (a reporter is a guest)
-            if not self._has_failed:
-                self._has_failed = True
-                self._notices.append(_defect(error))
+        return self._guard
+
+    def failed(self, error: Exception) -> None:
+        """Take note of a defect of ours."""
+        if not self._has_failed:
+            self._has_failed = True
+            self._notices.append(_defect(error))
 
     def test_began(self) -> None:
         """A test begins."""

@@ -107,6 +107,7 @@ def test_speedups_can_be_left_out(bindings):
         "clock",
         "adding a result",
         "text of a result",
+        "start of a test",
     }
 
 

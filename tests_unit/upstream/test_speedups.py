@@ -202,3 +202,33 @@ def test_the_debug_line_is_as_it_was(result):
 
 def test_without_a_reporter_nothing_is_made(result):
     assert added(result, debug=False, reports=False)[2] == []
+
+
+@pytest.mark.filterwarnings("error:of the class")
+@pytest.mark.usefixtures("result")
+class TestMarks:
+    @pytest.mark.filterwarnings("error:of the test")
+    @pytest.mark.filterwarnings("error:above")
+    @pytest.mark.parametrize("number", [1])
+    def test_an_item_answers_as_it_did(self, number, request):
+        seen = []
+        speedups.looking_once(lambda plugin, item: seen.append(item))("plugin", request.node)
+        item = seen[0]
+        assert list(item.iter_markers()) == list(request.node.iter_markers())
+        for name in ("filterwarnings", "usefixtures", "parametrize", "qase_id"):
+            assert list(item.iter_markers(name)) == list(request.node.iter_markers(name))
+            assert list(item.iter_markers(name=name)) == list(request.node.iter_markers(name=name))
+            assert item.get_closest_marker(name) == request.node.get_closest_marker(name)
+        assert len(list(item.iter_markers("filterwarnings"))) == 3
+        assert item.get_closest_marker("qase_id", "none") == "none"
+        assert item.nodeid == request.node.nodeid
+        assert item.callspec.id == request.node.callspec.id
+        assert not hasattr(item, "no such thing")
+
+    def test_marks_that_a_test_gives_itself_are_seen_at_the_next_start(self, request):
+        seen = []
+        start = speedups.looking_once(lambda plugin, item: seen.append(item.get_closest_marker("skip")))
+        start("plugin", request.node)
+        request.node.add_marker(pytest.mark.skip(reason="now known"))
+        start("plugin", request.node)
+        assert [mark and mark.kwargs["reason"] for mark in seen] == [None, "now known"]

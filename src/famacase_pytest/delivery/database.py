@@ -60,7 +60,7 @@ def create_database(path: str, schema: Schema) -> None:
         OutboxUnavailable: the directory cannot be written.
     """
     fresh = f"{path}.new"
-    with _translated(path):
+    with _Translated(path):
         for leftover in (fresh, f"{fresh}-journal", f"{fresh}-wal", f"{fresh}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 System.unlink(leftover)
@@ -98,7 +98,7 @@ class Database:
         self.warning: str | None = None
         self._pid = System.getpid()
         self._lock = threading.RLock()
-        with _translated(path):
+        with _Translated(path):
             System.stat(path)  # connect would make an empty file in the place of a missing one
             self._connection = System.connect(
                 path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -112,12 +112,12 @@ class Database:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query. Raises OutboxUnavailable."""
         # Fetched at once: a query that stays open holds its snapshot, and the log could not be shortened.
-        with self._using() as connection:
+        with _Using(self) as connection:
             return connection.execute(sql, values).fetchall()
 
     def change(self, sql: str, values: Sequence[Any] = ()) -> int:
         """One statement as its own transaction; returns the rows it touched. Raises OutboxUnavailable."""
-        with self._using() as connection:
+        with _Using(self) as connection:
             return connection.execute(sql, values).rowcount
 
     @contextlib.contextmanager
@@ -127,7 +127,7 @@ class Database:
         Raises:
             OutboxUnavailable: nothing of it is stored.
         """
-        with self._using() as connection:
+        with _Using(self) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -189,17 +189,6 @@ class Database:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={max(version, schema.version)}")
 
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        # First of all: after a fork even the lock may be in a state that never ends.
-        if System.getpid() != self._pid:
-            raise OutboxUnavailable(
-                f"{self.path} was opened before this process was forked. Nothing is read or written. "
-                "Open the outbox anew in the child."
-            )
-        with self._lock, _translated(self.path):
-            yield self._connection
-
 
 def is_busy(error: OutboxUnavailable) -> bool:
     """Whether it was only that another connection holds the lock."""
@@ -207,11 +196,51 @@ def is_busy(error: OutboxUnavailable) -> bool:
     return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
 
 
-@contextlib.contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
+class _Translated:
+    """A context that turns errors of SQLite and of the file system into OutboxUnavailable.
+
+    A class, as the next one: each test passes here, and a context made of a generator costs as much as a
+    statement.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _translate(self._path, error)
+
+
+class _Using:
+    """A context in which the connection of a database is this thread's alone."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        # First of all: after a fork even the lock may be in a state that never ends.
+        if System.getpid() != database._pid:
+            raise OutboxUnavailable(
+                f"{database.path} was opened before this process was forked. Nothing is read or written. "
+                "Open the outbox anew in the child."
+            )
+        database._lock.acquire()
+        return database._connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._database._lock.release()
+        _translate(self._database.path, error)
+
+
+def _translate(path: str, error: BaseException | None) -> None:
+    if isinstance(error, (sqlite3.Error, OSError)):
         raise OutboxUnavailable(
             f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
             "Free disk space, correct the rights, or point FAMACASE_OUTBOX_DIR to another directory."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,6 @@ from .channel import Channel, Parcel
 from .outbox import OutboxUnavailable
 from .parts import Attachment
 from .records import StoredFile
-from .system import System
 from .writer import Writer
 
 # Results in one request of those that are sent from here.
@@ -142,4 +142,8 @@ class Sink:
 
 def _json(payload: Mapping[str, Any]) -> str:
     # Compact: this runs on the test's thread, and the text is stored and sent as it is.
-    return System.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return _encode(payload)
+
+
+# Kept: ``json.dumps`` makes an encoder for each call with options.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -279,14 +279,17 @@ def store_result(
 ) -> None:
     """The statements that turn a begun result into a finished one, within a transaction of the caller."""
     same = "project = ? AND run_id = ? AND result_id = ?"
-    earlier = connection.execute(f"SELECT seq FROM result WHERE {same}", key).fetchone()
-    if earlier:
+    insert = "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?, ?, ?)"
+    row = (*key, _text(payload))
+    connection.execute(f"DELETE FROM begun WHERE {same}", key)
+    try:
+        seq = connection.execute(insert, row).lastrowid
+    except sqlite3.IntegrityError:
+        # There is an earlier one, which almost no result has: not asked for before each.
+        earlier = connection.execute(f"SELECT seq FROM result WHERE {same}", key).fetchone()
         connection.execute("DELETE FROM file WHERE seq = ?", earlier)
         connection.execute("DELETE FROM result WHERE seq = ?", earlier)
-    connection.execute(f"DELETE FROM begun WHERE {same}", key)
-    seq = connection.execute(
-        "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?, ?, ?)", (*key, _text(payload))
-    ).lastrowid
+        seq = connection.execute(insert, row).lastrowid
     if files:
         connection.executemany(
             "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -120,8 +120,11 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Hand a batch of upstream's results to the channel."""
         parcels = [wire_result_or_remains(result, self._options) for result in results]
-        with self._reporting_failure(lambda error: self.session.could_not_send(error, len(parcels))):
+        try:
             self.session.channel().put(project_code, int(run_id), parcels)
+        except ApiError as error:
+            self.session.could_not_send(error, len(parcels))
+            raise _said_already() from error
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run and log where it can be seen."""
@@ -147,9 +150,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
             yield
         except ApiError as error:
             tell(error)
-            raise ReporterException(
-                "Famacase could not be reached or refused; see the famacase line."
-            ) from error
+            raise _said_already() from error
 
     def _upload_attachment(self, project_code: str, attachment: Any) -> list[Any]:
         """Upstream's reporters never call this; files travel with the results that refer to them."""
@@ -188,6 +189,11 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
 def bound_to(session: ReportingSession) -> type[FamacaseClient]:
     """A client of the given session; upstream makes the instances."""
     return type("FamacaseClient", (FamacaseClient,), {"session": session})
+
+
+def _said_already() -> Any:
+    """The exception for upstream, which prints it too."""
+    return ReporterException("Famacase could not be reached or refused; see the famacase line.")
 
 
 def _project_run(config: Any, project_code: str) -> Any:

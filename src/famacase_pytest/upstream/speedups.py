@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Iterator
 from types import CodeType
 from typing import Any, Callable
 
@@ -171,3 +172,45 @@ class DebugText:
 
 
 DEBUG_TEXT = DebugText()
+
+
+class _Marked:
+    """A test item whose marks have been gone through; everything else is the item's own.
+
+    Args:
+        item: pytest's.
+    """
+
+    __slots__ = ("_by_name", "_item", "_marks")
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self._marks = tuple(item.iter_markers())
+        self._by_name: dict[str, list[Any]] = {}
+        for mark in self._marks:
+            self._by_name.setdefault(mark.name, []).append(mark)
+
+    def iter_markers(self, name: str | None = None) -> Iterator[Any]:
+        """As pytest's."""
+        return iter(self._marks if name is None else self._by_name.get(name, ()))
+
+    def get_closest_marker(self, name: str, default: Any = None) -> Any:
+        """As pytest's."""
+        found = self._by_name.get(name)
+        return found[0] if found else default
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._item, name)
+
+
+def looking_once(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """What takes the place of upstream's ``start_pytest_item``.
+
+    It asks a dozen times for marks, and pytest goes through all marks of a test, its class, its module and
+    its packages for each answer. They do not change in between.
+    """
+
+    def start_pytest_item(plugin: Any, item: Any) -> None:
+        upstream(plugin, _Marked(item))
+
+    return start_pytest_item
