@@ -29,6 +29,8 @@ from fault_layer import FaultLayer  # noqa: E402
 from sessions import TOKENS, Project, Runs, copy_sample, new_project, recording  # noqa: E402
 
 PYTHON = os.environ.get("COMPAT_PYTHON", sys.executable)
+# Suites of their own, which only sessions under test run.
+collect_ignore = [str(HERE / "wire_suite")]
 # Plugins that sessions under test load with -p.
 STUBS = HERE / "stubs"
 

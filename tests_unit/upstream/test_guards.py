@@ -72,6 +72,14 @@ PASSED = [report("setup", "passed"), report("call", "passed"), report("teardown"
     [
         (PASSED, "passed", None),
         ([PASSED[0], report("call", "failed", "it broke"), PASSED[2]], "failed", "it broke"),
+        (
+            [
+                PASSED[0],
+                report("call", "failed", "def test_a():\n>   assert 1 == 2, 'no'\nE   AssertionError: no"),
+            ],
+            "failed",
+            "AssertionError: no",
+        ),
         ([report("setup", "failed", "no fixture")], "invalid", "no fixture"),
         ([*PASSED[:2], report("teardown", "failed", "at the end")], "invalid", "at the end"),
         (

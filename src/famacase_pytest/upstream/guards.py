@@ -238,13 +238,23 @@ def _take_outcome(result: Any, report: Any, expected: Any) -> None:
             return  # what breaks after a failure does not replace it
         execution.status = "invalid" if report.when in ("setup", "teardown") else "failed"
         execution.stacktrace = report.longreprtext
-        crash = getattr(report.longrepr, "reprcrash", None)
-        result.add_message(crash.message if crash else report.longreprtext.strip() or "Test failed")
+        result.add_message(_failure(report))
     elif report.skipped:
         execution.status = "skipped" if reason is None else expected.xfail
         result.add_message(_skip_reason(report.longrepr) if reason is None else reason)
     elif execution.status is None and report.when == "call":
         execution.status = "passed" if reason is None else expected.xpass
+
+
+def _failure(report: Any) -> str:
+    """The exception of a failed phase, in its own words where they can be found."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        return str(crash.message)
+    # A report that has come from another process may be text alone, in which pytest marks the exception.
+    text = str(report.longreprtext).strip()
+    marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E  ")]
+    return "\n".join(marked) or text or "Test failed"
 
 
 def _skip_reason(longrepr: Any) -> str:
