@@ -17,6 +17,9 @@ from .system import System
 # Seconds between two looks at an outbox in which nothing was waiting.
 _POLL = 0.1
 
+# Seconds between two looks at whether all is delivered: each session waits half of them at its end.
+_TICK = 0.01
+
 # Seconds between two tries at a back end that is away, at the most.
 _MAX_PAUSE = 30.0
 
@@ -102,7 +105,7 @@ class Dispatcher:
         Args:
             seconds: the deadline.
             stop: ends the wait at once.
-            on_wait: called again and again meanwhile, some times a second.
+            on_wait: called again and again meanwhile, at each look.
 
         Returns:
             Whether everything was done that can be done now; what the back end refuses does not count.
@@ -117,7 +120,7 @@ class Dispatcher:
             if self._settled >= asked:
                 return True
             on_wait()
-            if stop.wait(0.05) or System.monotonic() >= deadline:
+            if stop.wait(_TICK) or System.monotonic() >= deadline:
                 return self._settled >= asked
             if self._failed_rounds >= _FAILED_ROUNDS:
                 return False

@@ -24,7 +24,7 @@ from .unfinished import finish
 _wait = threading.Event().wait
 
 # Seconds between two looks at what the courier has done.
-_LOOK = 0.02
+_LOOK = 0.01
 
 # Seconds beyond its deadline that the courier has to say how far it came.
 _GRACE = 2.0

@@ -19,12 +19,16 @@ _wait = threading.Event().wait
 
 # What the courier's interpreter runs. The directories that the session imports from come after its own, so
 # that a file of the project that is called like a module of the library does not take its place.
+#
+# ``main`` has closed everything when it returns, and the session waits for the end of the process: no time is
+# taken to take the interpreter down in form.
 _BOOT = """
-import json, sys
+import json, os, sys
 briefing = json.loads(sys.stdin.buffer.readline())
 sys.path.extend(entry for entry in briefing["path"] if entry not in sys.path)
 from famacase_pytest.delivery.courier import main
 main(briefing)
+os._exit(0)
 """
 
 # A courier that died is started once more; what kills two is not overcome by a third.
