@@ -141,6 +141,24 @@ def test_a_full_outbox_drops_files_before_results(project, runs, arguments):
         assert missing.format(number) in results[number]["message"]
 
 
+def test_many_earlier_sessions(project, runs):
+    """The newest of them are looked at, so that a session does not begin late for them."""
+    project.write(test_one="def test_one(): pass")
+    script = """
+        import time
+        from pathlib import Path
+        from famacase_pytest.delivery.outbox import Outbox
+
+        for number in range(22):
+            with Outbox.create(Path(".famacase/outbox"), {"created": time.time()}) as outbox:
+                outbox.writer("main", max_bytes=10**9).put("SMOKE", 1, "id", "{}")
+        """
+    project.run_script(script, leaves=None)
+    (notice,) = project.run(leaves=None).notices
+    assert notice.startswith("famacase: 20 results of 20 earlier sessions, and those of 2 more, wait in ")
+    assert runs.only()["stats"] == {"passed": 1}
+
+
 def test_steps_that_are_nested_deep(project, runs):
     project.write(
         test_one="""
