@@ -135,7 +135,8 @@ def _measure_all(base: Path, sessions: Mapping[str, tuple[str, int, int]]) -> di
             seconds = time.monotonic() - began
             stored = _stored(base / "server") - before
             if stored < amount[1] * amount[2] / MIB * 0.99:
-                raise SystemExit(f"{name}: only {stored:.0f} MiB have arrived; nothing was measured.")
+                output = (directory / "output").read_text("utf-8", "replace")
+                raise SystemExit(f"{name}: only {stored:.0f} MiB have arrived.\n{output}")
             measured[name] = Peaks(pytest_peak, courier_peak, seconds, stored)
     return measured
 
