@@ -109,7 +109,7 @@ DEADLY = """
 
     @qase.id(77)
     @qase.title("A deadly one")
-    @pytest.mark.parametrize("way", [os.environ["WAY"]])
+    @pytest.mark.parametrize("way", os.environ["WAYS"].split())
     def test_deadly(way):
         WAYS[way]()
 
@@ -125,26 +125,27 @@ def deadly(project):
     return Watched(project)
 
 
-@pytest.mark.parametrize("way", ["exit_at_once", "be_killed", "crash"])
-def test_a_worker_dies(deadly, runs, way):
-    outcome = deadly.project.run("-n2", WAY=way)
-    assert (outcome.code, outcome.counts) == (1, "1 failed, 6 passed")
+def test_workers_die(deadly, runs):
+    ways = ["exit_at_once", "be_killed", "crash"]
+    outcome = deadly.project.run("-n2", WAYS=" ".join(ways))
+    assert (outcome.code, outcome.counts) == (1, "3 failed, 6 passed")
     assert outcome.notices == []
     run = runs.only()
-    assert (run["status"], run["stats"]) == ("completed", {"passed": 6, "failed": 1})
-    (result,) = [result for result in runs.results(run) if result["execution"]["status"] == "failed"]
-    assert result["title"] == "A deadly one"
-    assert result["testops_ids"] == [77]
-    assert result["params"] == {"way": way}
-    assert "crashed while running" in result["message"]
-    assert f"test_deadly[{way}]" in result["message"]
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 6, "failed": 3})
+    failed = [result for result in runs.results(run) if result["execution"]["status"] == "failed"]
+    assert sorted(result["params"]["way"] for result in failed) == sorted(ways)
+    for result in failed:
+        assert result["title"] == "A deadly one"
+        assert result["testops_ids"] == [77]
+        assert "crashed while running" in result["message"]
+        assert f"test_deadly[{result['params']['way']}]" in result["message"]
     deadly.alone()
 
 
 @pytest.mark.parametrize("way", ["exit_at_once", "exit_from_a_thread"])
 def test_pytest_dies_in_a_test(deadly, runs, way):
     """The courier sees to what is left."""
-    outcome = deadly.project.run(WAY=way, leaves=[".famacase"])
+    outcome = deadly.project.run(WAYS=way, leaves=[".famacase"])
     assert outcome.code == {"exit_at_once": 3, "exit_from_a_thread": 1}[way]
     deadly.alone()
     assert not (deadly.project.directory / ".famacase").exists()

@@ -121,8 +121,14 @@ def test_the_disk_is_full_from_the_start(project, mounted, runs, tmp_path):
     assert runs.only()["stats"] == {"passed": 10}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["alone", "workers"])
-@pytest.mark.parametrize("spare", [True, False], ids=["another directory", "direct"])
+@pytest.mark.parametrize(
+    ("spare", "arguments"),
+    [
+        pytest.param(True, (), id="another directory"),
+        pytest.param(False, (), id="direct"),
+        pytest.param(False, ("-n2",), id="direct, workers"),
+    ],
+)
 def test_no_directory_can_be_made(project, runs, spare, arguments):
     project.write(test_one=SUITE, conftest=NEVER_FULL)
     (project.directory / ".famacase").write_text("a file of this name")
@@ -199,11 +205,10 @@ def test_one_worker_cannot_deliver(project, layer, runs, when):
     assert not (project.directory / ".famacase").exists()
 
 
-@pytest.mark.parametrize("when", ["start", "later"])
-def test_one_worker_cannot_store(project, runs, when):
+def test_one_worker_cannot_store(project, runs):
     """It sends its results itself."""
     project.write(test_one=TWO_WORKERS, conftest=NO_FILES_FOR_ONE_WORKER)
-    outcome = project.run("-n2", WHEN=when)
+    outcome = project.run("-n2", WHEN="start")
     assert (outcome.code, outcome.counts) == (1, "10 failed"), outcome.output
     assert outcome.lines("Free disk space"), outcome.output
     assert outcome.lines("famacase: 10 results delivered to ")
