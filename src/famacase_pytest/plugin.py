@@ -1,4 +1,4 @@
-"""The pytest plugin: what happens when. What it means stands in ``session.py``.
+"""The pytest plugin: what happens when. ``decision.py`` says what a session is to us, ``session.py`` does it.
 
 A session that does not use Famacase passes through here without importing anything beyond this module.
 """
@@ -32,26 +32,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    from .session import begin
+    from .decision import begin
 
-    begin(config)
+    session = begin(config)
+    if session is not None:
+        config.pluginmanager.register(ReportingHooks(session), "famacase-reporting")
+        if config.pluginmanager.hasplugin("xdist"):
+            config.pluginmanager.register(XdistHooks(session), "famacase-xdist")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    from .session import end
+    from .decision import end
 
     end(config)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    from .session import of
+    from .decision import of
 
     of(session.config).announce()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    from .session import of
+    from .decision import of
 
     of(config).summarize(terminalreporter)
 

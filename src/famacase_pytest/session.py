@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import tempfile
-import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import upstream
-from .errors import ApiError, SettingsError, UpstreamMismatch
-from .plugin import ReportingHooks, XdistHooks
+from .errors import ApiError
 from .settings.kinds import NEEDS_BACKEND
-from .settings.model import Settings, resolve
-from .upstream import imports
+from .settings.model import Settings
+from .speaker import Speaker, defect
 from .wording import counted
 
 if TYPE_CHECKING:
@@ -28,156 +24,8 @@ if TYPE_CHECKING:
     from .upstream.each_test import TestWatch
     from .upstream.patches import Installation
 
-# Options under which pytest runs no test: nothing is validated, requested or stored.
-_TESTLESS = (
-    "help",
-    "version",
-    "markers",
-    "showfixtures",
-    "show_fixtures_per_test",
-    "collectonly",
-    "setupplan",
-)
-
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
 _BRIEFING = "famacase"
-
-
-def begin(config: pytest.Config) -> None:
-    """Decide what the session is to Famacase, and make it so.
-
-    Raises:
-        pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
-    """
-    config.stash[_STATE] = state = _begin(config)
-    if isinstance(state, Session):
-        _reporting.append(state)
-
-
-def end(config: pytest.Config) -> None:
-    """Undo all that ``begin`` has done. Harmless for a session that never began."""
-    state = config.stash.get(_STATE, None)
-    if state is None:
-        return
-    if state in _reporting:
-        _reporting.remove(state)
-    try:
-        state.end()
-    except Exception as error:  # noqa: BLE001 (a defect of ours must not turn a green suite red)
-        # pytest has no place for it any more.
-        print(f"famacase: {_defect(error)}", file=sys.stderr)
-
-
-def of(config: pytest.Config) -> Session | Bystander:
-    """What the session is to Famacase."""
-    return config.stash[_STATE]
-
-
-def _begin(config: pytest.Config) -> Session | Bystander:
-    try:
-        return _decide(config)
-    except pytest.UsageError:
-        raise
-    except Exception as error:  # noqa: BLE001 (a defect of ours must not stop the suite)
-        return Bystander(config, [_defect(error)]).silence_upstream()
-
-
-def _defect(error: Exception) -> str:
-    """What is said of an exception that nobody expected."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return (
-        f"a defect of famacase-pytest, {type(error).__name__} in {place}: {error}. "
-        "Results of this session may be missing; the tests are not touched. Please report it with this line."
-    )
-
-
-def _decide(config: pytest.Config) -> Session | Bystander:
-    if not upstream.is_loaded(config.pluginmanager):
-        imports.restore()
-        return Bystander(config)
-    if _reporting:
-        return Bystander(config).silence_upstream(inside=True)
-    testless = any(getattr(config.option, name, False) for name in _TESTLESS)
-    try:
-        resolution = resolve(
-            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
-        )
-    except SettingsError as error:
-        if testless:
-            return Bystander(config).silence_upstream()
-        raise pytest.UsageError(str(error)) from None
-    if resolution.settings is None:
-        # It is Qase's session, whatever there was before it or the command line has changed.
-        imports.restore()
-        return Bystander(config, () if testless else resolution.warnings)
-    if testless:
-        return Bystander(config).silence_upstream()
-    session = Session(config, resolution.settings, resolution.warnings)
-    try:
-        session.install()
-    except UpstreamMismatch as error:
-        session.end()
-        return Bystander(config, [str(error)]).silence_upstream()
-    except BaseException:
-        session.end()
-        raise
-    return session
-
-
-class Speaker:
-    """Prints what there is to say when pytest has a place for it.
-
-    Notices do not go through Python's warnings: under ``-W error`` those would turn a green suite red.
-
-    Args:
-        config: pytest's.
-        notices: one line each.
-    """
-
-    def __init__(self, config: pytest.Config, notices: Sequence[str] = ()) -> None:
-        self._config = config
-        self._is_worker = hasattr(config, "workerinput")
-        # A worker has the controller's settings, which are said once.
-        self._notices = [] if self._is_worker else list(notices)
-
-    def announce(self) -> None:
-        """Say what there is to say before the first test."""
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            self.summarize(reporter)
-
-    def summarize(self, terminalreporter: Any) -> None:
-        """Say what there is to say after the last test. The controller speaks for its workers."""
-        if self._is_worker:
-            return  # what has come up goes to the controller, with the worker's output
-        for notice in self._notices:
-            terminalreporter.write_line(f"famacase: {notice}", yellow=True)
-        self._notices.clear()
-
-
-class Bystander(Speaker):
-    """A session that does not report to Famacase."""
-
-    def __init__(self, config: pytest.Config, notices: Sequence[str] = ()) -> None:
-        super().__init__(config, notices)
-        self._monkeypatch = pytest.MonkeyPatch()
-
-    def silence_upstream(self, *, inside: bool = False) -> Bystander:
-        """Keep upstream from reporting either, by its own ``mode`` option, which beats all its other sources.
-
-        Args:
-            inside: whether another session of this process is under way, whose plugin instance stays its own.
-        """
-        for option in ("qase_mode", "qase_fallback"):
-            self._monkeypatch.setattr(self._config.option, option, "off", raising=False)
-        if inside:
-            upstream.set_aside_plugin_instance(self._monkeypatch)
-        return self
-
-    def end(self) -> None:
-        """Undo what was done to upstream."""
-        self._monkeypatch.undo()
 
 
 class _Guard:
@@ -258,17 +106,15 @@ class Session(Speaker):
         self._installation = installation
         if self._channel is not None:
             self._watch = TestWatch(self._config, self._channel)
-        plugins = self._config.pluginmanager
-        plugins.register(ReportingHooks(self), "famacase-reporting")
-        if plugins.hasplugin("xdist") and not self._is_worker:
-            plugins.register(XdistHooks(self), "famacase-xdist")
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""
-        if self._installation is not None:
-            self._installation.undo()
-        if self._channel is not None:
-            self._channel.close()
+        try:
+            if self._installation is not None:
+                self._installation.undo()
+        finally:
+            if self._channel is not None:
+                self._channel.close()
 
     # What upstream's client and plan loader ask for
 
@@ -354,7 +200,7 @@ class Session(Speaker):
         """Take note of a defect of ours."""
         if not self._has_failed:
             self._has_failed = True
-            self._notices.append(_defect(error))
+            self._notices.append(defect(error))
 
     def test_began(self) -> None:
         """A test begins."""
@@ -495,10 +341,3 @@ class Session(Speaker):
                 f"written ({error.strerror}): the job that waits for it does not get the run's id. "
                 "Choose another path."
             )
-
-
-_STATE: pytest.StashKey[Session | Bystander] = pytest.StashKey()
-
-# The sessions of this process that report: at most one, since a session inside a test of another one
-# (pytester in process) must leave it alone.
-_reporting: list[Session] = []

@@ -1,0 +1,136 @@
+"""What a pytest session is to Famacase, decided once, when it is configured."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from . import upstream
+from .errors import SettingsError, UpstreamMismatch
+from .session import Session
+from .settings.model import resolve
+from .speaker import Speaker, defect
+from .upstream import imports
+
+# Options under which pytest runs no test: nothing is validated, requested or stored.
+_TESTLESS = (
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "collectonly",
+    "setupplan",
+)
+
+
+def begin(config: pytest.Config) -> Session | None:
+    """Decide what the session is to Famacase, and make it so.
+
+    Returns:
+        The session if it reports, for the plugin to hand it what happens; None if not.
+
+    Raises:
+        pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
+    """
+    config.stash[_STATE] = state = _begin(config)
+    if not isinstance(state, Session):
+        return None
+    _reporting.append(state)
+    return state
+
+
+def end(config: pytest.Config) -> None:
+    """Undo all that ``begin`` has done. Harmless for a session that never began."""
+    state = config.stash.get(_STATE, None)
+    if state is None:
+        return
+    if state in _reporting:
+        _reporting.remove(state)
+    try:
+        state.end()
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not turn a green suite red)
+        # pytest has no place for it any more.
+        print(f"famacase: {defect(error)}", file=sys.stderr)
+
+
+def of(config: pytest.Config) -> Session | Bystander:
+    """What the session is to Famacase."""
+    return config.stash[_STATE]
+
+
+def _begin(config: pytest.Config) -> Session | Bystander:
+    try:
+        return _decide(config)
+    except pytest.UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a defect of ours must not stop the suite)
+        return Bystander(config, [defect(error)]).silence_upstream()
+
+
+def _decide(config: pytest.Config) -> Session | Bystander:
+    if not upstream.is_loaded(config.pluginmanager):
+        imports.restore()
+        return Bystander(config)
+    if _reporting:
+        return Bystander(config).silence_upstream(inside=True)
+    testless = any(getattr(config.option, name, False) for name in _TESTLESS)
+    try:
+        resolution = resolve(
+            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
+        )
+    except SettingsError as error:
+        if testless:
+            return Bystander(config).silence_upstream()
+        raise pytest.UsageError(str(error)) from None
+    if resolution.settings is None:
+        # It is Qase's session, whatever there was before it or the command line has changed.
+        imports.restore()
+        return Bystander(config, () if testless else resolution.warnings)
+    if testless:
+        return Bystander(config).silence_upstream()
+    session = Session(config, resolution.settings, resolution.warnings)
+    try:
+        session.install()
+    except UpstreamMismatch as error:
+        session.end()
+        return Bystander(config, [str(error)]).silence_upstream()
+    except BaseException:
+        session.end()
+        raise
+    return session
+
+
+class Bystander(Speaker):
+    """A session that does not report to Famacase."""
+
+    def __init__(self, config: pytest.Config, notices: Sequence[str] = ()) -> None:
+        super().__init__(config, notices)
+        self._monkeypatch = pytest.MonkeyPatch()
+
+    def silence_upstream(self, *, inside: bool = False) -> Bystander:
+        """Keep upstream from reporting either, by its own ``mode`` option, which beats all its other sources.
+
+        Args:
+            inside: whether another session of this process is under way, whose plugin instance stays its own.
+        """
+        for option in ("qase_mode", "qase_fallback"):
+            self._monkeypatch.setattr(self._config.option, option, "off", raising=False)
+        if inside:
+            upstream.set_aside_plugin_instance(self._monkeypatch)
+        return self
+
+    def end(self) -> None:
+        """Undo what was done to upstream."""
+        self._monkeypatch.undo()
+
+
+_STATE: pytest.StashKey[Session | Bystander] = pytest.StashKey()
+
+# The sessions of this process that report: at most one, since a session inside a test of another one
+# (pytester in process) must leave it alone.
+_reporting: list[Session] = []
