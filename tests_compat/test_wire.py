@@ -66,34 +66,48 @@ def recording(api) -> Iterator[QaseRecorder]:
         yield recording
 
 
+# Without them upstream puts the time there.
+NAMED_RUN = {"QASE_TESTOPS_RUN_TITLE": "A run", "QASE_TESTOPS_RUN_DESCRIPTION": "Its description"}
+
+
 @pytest.fixture
-def both(project, recording, website, layer):
-    """Runs the suite both ways and gives the runs of each: upstream's, ours."""
+def suite(project, website):
+    """The suite in a project."""
     shutil.copytree(SUITE, project.directory, dirs_exist_ok=True)
     project.environ["COMPAT_WEBSITE"] = website
+    return project
+
+
+@pytest.fixture
+def over_upstream(suite, recording):
+    """Runs the suite over upstream's own transport, with none of our settings."""
+    settings = {
+        **{name: None for name in suite.environ if name.startswith("FAMACASE_")},
+        "QASE_MODE": "testops",
+        "QASE_TESTOPS_PROJECT": "SMOKE",
+        "QASE_TESTOPS_API_TOKEN": "qase_token_51ce",
+        "QASE_TESTOPS_API_HOST": recording.url.partition("//")[2],
+        "COMPAT_RECORDER": recording.url,
+    }
 
     def run(*arguments: str, **environ: str):
-        theirs = {
-            **{name: None for name in project.environ if name.startswith("FAMACASE_")},
-            "QASE_MODE": "testops",
-            "QASE_TESTOPS_PROJECT": "SMOKE",
-            "QASE_TESTOPS_API_TOKEN": "qase_token_51ce",
-            "QASE_TESTOPS_API_HOST": recording.url.partition("//")[2],
-            "COMPAT_RECORDER": recording.url,
-        }
-        environ = {
-            # Without them upstream puts the time there.
-            "QASE_TESTOPS_RUN_TITLE": "A run",
-            "QASE_TESTOPS_RUN_DESCRIPTION": "Its description",
-            **environ,
-        }
-        flags = ("-p", "towards_recorder", "-p", "no:famacase", *arguments)
-        reference = project.run(*flags, leaves=None, **{**theirs, **environ})
-        shutil.rmtree(project.directory / "__pycache__", ignore_errors=True)
-        outcome = project.run(*arguments, leaves=None, **environ)
+        return suite.run(
+            "-p", "towards_recorder", *arguments, leaves=None, **{**settings, **NAMED_RUN, **environ}
+        )
+
+    return run
+
+
+@pytest.fixture
+def both(suite, over_upstream, recording, layer):
+    """Runs the suite both ways and gives the runs of each, upstream's and ours."""
+
+    def run(*arguments: str, **environ: str):
+        reference = over_upstream("-p", "no:famacase", *arguments, **environ)
+        outcome = suite.run(*arguments, leaves=None, **{**NAMED_RUN, **environ})
         assert outcome.counts == reference.counts, f"{reference.output}\n{outcome.output}"
         assert outcome.code == reference.code
-        return list(recording.runs.values()), ours_of(layer), reference, outcome
+        return list(recording.runs.values()), ours_of(layer)
 
     return run
 
@@ -103,6 +117,8 @@ def ours_of(layer) -> list[RecordedRun]:
     files = {}
     runs: dict[tuple[str, int], RecordedRun] = {}
     for exchange in layer.exchanges():
+        if exchange.status is None or exchange.status >= 300:
+            continue
         answer = json.loads(exchange.answer or b"null")
         place = exchange.path.split("/projects/")[1].split("/")
         if exchange.operation == "uploadAttachments":
@@ -263,7 +279,7 @@ EVERYTHING = {
 
 
 def test_everything(both, recording, pair):
-    theirs, ours, _, _ = both(**EVERYTHING)
+    theirs, ours = both(**EVERYTHING)
     met = compare(pair, theirs_of(recording, theirs), ours)
     stale = [
         entry
@@ -291,6 +307,21 @@ def steps_of_profiled(run: RecordedRun) -> dict[str, list[str]]:
     }
 
 
+def test_installed_and_inert_it_changes_nothing(over_upstream, recording, layer):
+    """Neither package ships its unit tests, so this takes their place: everything that upstream sends."""
+    without = over_upstream("-p", "no:famacase", **EVERYTHING)
+    inert = over_upstream(**EVERYTHING)
+    assert "famacase-pytest" in inert.output
+    assert inert.notices == []
+    assert (inert.code, inert.counts) == (without.code, without.counts)
+    first, second = theirs_of(recording, list(recording.runs.values()))
+    forms = [(run_form(run), by_key(run.results)) for run in (first, second)]
+    for form, _ in forms:
+        del form["start_time"]
+    assert forms[0] == forms[1]
+    assert layer.exchanges() == []
+
+
 def test_rules_that_leave_out_and_rename(both, recording, pair):
     """The filter and the mapping of statuses, those of expected failures, stale recordings, a plan."""
     recordings = (
@@ -301,7 +332,7 @@ def test_rules_that_leave_out_and_rename(both, recording, pair):
         "--tracing",
         "retain-on-failure",
     )
-    theirs, ours, _, _outcome = both(
+    theirs, ours = both(
         *recordings,
         "test_rules.py",
         QASE_TESTOPS_STATUS_FILTER="blocked,skipped",
@@ -322,7 +353,7 @@ def test_rules_that_leave_out_and_rename(both, recording, pair):
 
 
 def test_recordings_that_are_always_kept(both, recording, pair):
-    theirs, ours, _, _ = both(
+    theirs, ours = both(
         "-p", "playwright_options", "--video", "on", "--tracing", "on", "test_rules.py", "-k", "recorded"
     )
     compare(pair, theirs_of(recording, theirs), ours)
@@ -335,21 +366,24 @@ def test_several_projects(several, both, recording, pair):
     content = json.loads(path.read_text(encoding="utf-8"))
     del content["mode"]
     several.write_json("qase.config.json", content)
-    theirs, ours, _, _ = both(
+    theirs, ours = both(
         "test_several.py", QASE_MODE="testops_multi", QASE_ROOT_SUITE="Root", QASE_TESTOPS_DEFECT="true"
     )
     assert {run.project: len(run.results) for run in ours} == {code: 2 for code in TOKENS}
     compare(pair, theirs_of(recording, theirs), ours)
 
 
-def test_sending_from_the_test_process_leaves_no_trace_in_a_test(both, project, layer, pair):
+def test_sending_from_the_test_process_leaves_no_trace_in_a_test(suite, layer):
     """Where no outbox can be had the session sends by itself, under upstream's profilers, and waits."""
     for _ in range(2):
         layer.faults.add("createResults", answer(503))
-    shutil.copytree(SUITE, project.directory, dirs_exist_ok=True)
-    blocked = project.directory / "not-a-directory"
-    blocked.write_text("", encoding="utf-8")
-    project.run("test_profiled.py", FAMACASE_OUTBOX_DIR=str(blocked), leaves=None, **EVERYTHING)
+    blocked = suite.directory / "not-a-directory"
+    for path in (blocked, suite.temporary / "famacase-outbox"):
+        path.write_text("", encoding="utf-8")
+    outcome = suite.run("test_profiled.py", FAMACASE_OUTBOX_DIR=str(blocked), leaves=None, **EVERYTHING)
     (run,) = ours_of(layer)
+    assert outcome.notices
+    sent = [exchange for exchange in layer.exchanges("createResults") if exchange.status == 201]
+    assert len(sent) == len(run.results), "each result goes by itself, before the next test begins"
     found = steps_of_profiled(run)
     assert {title: found[title] for title in PROFILED} == PROFILED
