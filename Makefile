@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test matrix lint build clean
+.PHONY: demo test matrix lint bench build clean
 
 demo: $(STAMP)
 	$(BIN)/famacase demo
@@ -21,6 +21,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# In an environment of its own, in which nothing but what is compared is installed. ARGS=--quick only shows that it
+# works; ARGS=--help tells the rest.
+bench: benchmarks/.venv/.installed
+	benchmarks/.venv/bin/python -m benchmarks $(ARGS)
+
 build: $(STAMP)
 	rm -rf dist
 	$(BIN)/python -m build -q
@@ -33,3 +38,8 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $(STAMP)
+
+benchmarks/.venv/.installed: pyproject.toml Makefile
+	$(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check -e . qase-pytest==9.0.0 pytest-xdist
+	touch $@

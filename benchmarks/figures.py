@@ -49,7 +49,12 @@ def work_figures(work: Work, tests: int, sessions: Mapping[str, Sequence[Measure
     for name, side in sides.items():
         if name in ("famacase", "early") and side["added"] > 0:
             side["ratio"] = round(sides["upstream"]["added"] / side["added"], 2)
-    return {"title": work.title, "tests": tests, "rounds": len(sessions["plain"]), "sides": sides}
+    return {
+        "title": work.title.format(tests=tests),
+        "tests": tests,
+        "rounds": len(sessions["plain"]),
+        "sides": sides,
+    }
 
 
 def cost_per_test(works: Mapping[str, Any], name: str, side: str) -> float:

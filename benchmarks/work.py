@@ -67,7 +67,7 @@ class Work:
 
     Args:
         name: on the command line and in the results.
-        title: in the table.
+        title: in the table; ``{tests}`` stands for their number.
         tests: number of tests; ``quick_tests`` with ``--quick``.
         write: writes the suite with so many tests into a directory.
         latency: seconds that the back end is away.
@@ -134,12 +134,13 @@ def write_large(directory: Path, mebibytes: int) -> None:
 
 
 WORK = (
-    Work("one", "1 empty test (start-up)", 1, 1, write_empty, rounds=7),
-    Work("empty", "2,000 empty tests", 2000, 200, write_empty, rounds=5),
-    Work("rich", "200 rich tests, server 20 ms away", 200, 20, write_rich, latency=0.02, steps=2, files=3),
-    Work("workers", "2,000 empty tests, -n 2", 2000, 200, write_empty, arguments=("-n", "2")),
+    Work("one", "{tests} empty test (start-up)", 1, 1, write_empty, rounds=7),
+    Work("empty", "{tests:,} empty tests", 2000, 200, write_empty, rounds=5),
+    Work("rich", "{tests} rich tests, server 20 ms away", 200, 20, write_rich,
+         latency=0.02, steps=2, files=3),
+    Work("workers", "{tests:,} empty tests, -n 2", 2000, 200, write_empty, arguments=("-n", "2")),
     Work("steps", "1 test with 1,000 steps", 1, 1, lambda path, _: write_steps(path, 1000), steps=1000),
-    Work("large", "1 GiB of attachments", 64, 4, lambda path, tests: write_large(path, 16 * tests),
+    Work("large", "{tests} attachments of 16 MiB", 64, 4, lambda path, tests: write_large(path, 16 * tests),
          rounds=1, files=1, memory=True),
-    Work("many", "10,000 empty tests", 10000, 400, write_empty, rounds=3),
+    Work("many", "{tests:,} empty tests", 10000, 400, write_empty, rounds=3),
 )  # fmt: skip
