@@ -6,6 +6,7 @@ that has renamed it: upstream itself works.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -101,7 +102,7 @@ def doctored(project, tmp_path):
         elif part.name != "__pycache__":
             (place / "qase" / part.name).symlink_to(part)
     project.write(test_suite=SUITE)
-    project.environ["PYTHONPATH"] = str(place)
+    project.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
     project.environ["COMPAT_CONNECTIONS"] = str(tmp_path / "connections")
     return project, place
 
