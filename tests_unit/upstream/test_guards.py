@@ -113,11 +113,11 @@ def test_the_outcome_of_a_test_that_ran_elsewhere(reports, status, message):
 
 
 def test_reports_of_tests_that_are_not_under_way_are_not_kept():
-    plugin = SimpleNamespace(_current_item=None)
+    plugin = SimpleNamespace(_current_item=None, runtime=SimpleNamespace(result=None))
     guards.note_report(plugin, PASSED[0])
     plugin._current_item = SimpleNamespace(nodeid="another")
     guards.note_report(plugin, PASSED[0])
-    assert set(vars(plugin)) == {"_current_item"}
+    assert set(vars(plugin)) == {"_current_item", "runtime"}
 
 
 def test_what_was_kept_of_an_attachment_survives_a_deep_copy_and_the_log():

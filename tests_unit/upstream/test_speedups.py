@@ -10,6 +10,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import _pytest.faulthandler
+import _pytest.runner
 import freezegun
 import pytest
 import qase.commons.utils
@@ -204,6 +206,23 @@ def test_without_a_reporter_nothing_is_made(result):
     assert added(result, debug=False, reports=False)[2] == []
 
 
+class Plugin:
+    """Upstream's plugin, as far as the start of a test goes: it keeps the items that it was given."""
+
+    def __init__(self) -> None:
+        self.runtime = SimpleNamespace(result=None)
+        self._current_item: Any = None
+        self.started: list[Any] = []
+
+    def start(self, item: Any) -> Any:
+        def upstreams(plugin: Any, item: Any) -> None:
+            plugin.started.append(item)
+            plugin.runtime.result = Result(title="of upstream", signature="")
+
+        speedups.starting(upstreams)(self, item)
+        return self.runtime.result
+
+
 @pytest.mark.filterwarnings("error:of the class")
 @pytest.mark.usefixtures("result")
 class TestMarks:
@@ -211,9 +230,9 @@ class TestMarks:
     @pytest.mark.filterwarnings("error:above")
     @pytest.mark.parametrize("number", [1])
     def test_an_item_answers_as_it_did(self, number, request):
-        seen = []
-        speedups.looking_once(lambda plugin, item: seen.append(item))("plugin", request.node)
-        item = seen[0]
+        plugin = Plugin()
+        plugin.start(request.node)
+        (item,) = plugin.started
         assert list(item.iter_markers()) == list(request.node.iter_markers())
         for name in ("filterwarnings", "usefixtures", "parametrize", "qase_id"):
             assert list(item.iter_markers(name)) == list(request.node.iter_markers(name))
@@ -226,9 +245,39 @@ class TestMarks:
         assert not hasattr(item, "no such thing")
 
     def test_marks_that_a_test_gives_itself_are_seen_at_the_next_start(self, request):
-        seen = []
-        start = speedups.looking_once(lambda plugin, item: seen.append(item.get_closest_marker("skip")))
-        start("plugin", request.node)
+        plugin = Plugin()
+        plugin.start(request.node)
         request.node.add_marker(pytest.mark.skip(reason="now known"))
-        start("plugin", request.node)
+        plugin.start(request.node)
+        seen = [item.get_closest_marker("skip") for item in plugin.started]
         assert [mark and mark.kwargs["reason"] for mark in seen] == [None, "now known"]
+
+
+def implementations(*plugins: Any) -> Any:
+    hook = SimpleNamespace(get_hookimpls=lambda: [SimpleNamespace(plugin=plugin) for plugin in plugins])
+    return SimpleNamespace(hook=SimpleNamespace(pytest_runtest_protocol=hook))
+
+
+def test_a_test_that_nobody_runs_again_is_not_started_in_full_when_it_has_ended():
+    plugin = Plugin()
+    config = implementations(_pytest.runner, _pytest.faulthandler, plugin)
+    items = [SimpleNamespace(name=name, config=config, iter_markers=list) for name in ("one", "two")]
+    for item in items:
+        plugin._current_item = None
+        assert plugin.start(item).title == "of upstream"
+        plugin._current_item = item
+        spare = plugin.start(item)
+        assert spare.title == item.name
+        # What hooks still add goes nowhere, as it did.
+        spare.add_attachment("something")
+    assert len(plugin.started) == 2
+
+
+@pytest.mark.parametrize("other", [sys, SimpleNamespace()], ids=["a module", "an object"])
+def test_where_others_run_tests_each_start_is_upstreams(other):
+    plugin = Plugin()
+    config = implementations(_pytest.runner, plugin, other)
+    item = SimpleNamespace(name="one", config=config, iter_markers=list)
+    for current in (None, item):
+        plugin._current_item = current
+        assert plugin.start(item).title == "of upstream"

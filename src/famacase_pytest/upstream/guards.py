@@ -200,6 +200,9 @@ def _has_reason(longrepr: Any) -> bool:
 
 def note_report(plugin: Any, report: Any) -> None:
     """Remember a report of the test under way: where a test ran elsewhere, nothing else tells its outcome."""
+    result = plugin.runtime.result
+    if result is not None and result.execution.status is not None:
+        return  # it ran here, as almost all tests do
     item = plugin._current_item
     # A controller hears the reports of its workers' tests too; none of those is under way here.
     if item is not None and report.nodeid == item.nodeid:

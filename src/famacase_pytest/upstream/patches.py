@@ -164,7 +164,7 @@ TABLE: tuple[Patch, ...] = (
           lambda b, old: speedups.DEBUG_TEXT.adding(old), ("self", "result"),
           required=False, optional_group="speedups"),
     Patch("start of a test", "qase.pytest.plugin", "QasePytestPlugin.start_pytest_item",
-          lambda b, old: speedups.looking_once(old), ("self", "item"),
+          lambda b, old: speedups.starting(old), ("self", "item"),
           required=False, optional_group="speedups"),
     Patch("text of a result", "qase.commons.models.basemodel", "BaseModel.__str__",
           lambda b, old: speedups.DEBUG_TEXT.writing(old),

@@ -203,14 +203,44 @@ class _Marked:
         return getattr(self._item, name)
 
 
-def looking_once(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """What takes the place of upstream's ``start_pytest_item``.
 
     It asks a dozen times for marks, and pytest goes through all marks of a test, its class, its module and
     its packages for each answer. They do not change in between.
+
+    And it is called again when a test has ended, in case that the test is run once more. Where nobody can do
+    that, the second result is made without what the marks say: it only takes, and loses, what is added to it
+    before the next test.
     """
 
     def start_pytest_item(plugin: Any, item: Any) -> None:
-        upstream(plugin, _Marked(item))
+        if plugin._current_item is item and _runs_once(plugin, item.config):
+            from qase.commons.models.result import Result
+
+            plugin.runtime.result = Result(title=item.name, signature="")
+        else:
+            upstream(plugin, _Marked(item))
 
     return start_pytest_item
+
+
+# Where upstream's plugin keeps the answer of the next function.
+_RUNS_ONCE = "_famacase_runs_once"
+
+
+def _runs_once(plugin: Any, config: Any) -> bool:
+    """Whether only pytest itself runs tests; a plugin that has a word in it may run them again."""
+    known = vars(plugin).get(_RUNS_ONCE)
+    if known is None:
+        runners = [
+            implementation.plugin for implementation in config.hook.pytest_runtest_protocol.get_hookimpls()
+        ]
+        known = all(_is_pytests(runner) or runner is plugin for runner in runners)
+        setattr(plugin, _RUNS_ONCE, known)
+    return bool(known)
+
+
+def _is_pytests(plugin: Any) -> bool:
+    name = getattr(plugin, "__name__", None) or type(plugin).__module__
+    return str(name).startswith("_pytest.")
