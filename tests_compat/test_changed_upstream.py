@@ -6,19 +6,15 @@ that has renamed it: upstream itself works.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import PAIR, PYTHON, STUBS, PairProject
+from conftest import PAIR
 from famacase_pytest.upstream.patches import TABLE, Patch
-from sessions import Outcome
 
 ROWS = [row for row in TABLE if row.since <= PAIR.commons < row.before]
 REQUIRED = [row for row in ROWS if row.required]
@@ -102,8 +98,7 @@ def doctored(project, tmp_path):
     (place / "qase").mkdir(parents=True)
     for part in (PAIR.packages / "qase").iterdir():
         if part.name in ("commons", "pytest"):
-            # With what is compiled of it, which goes on being valid for the files that stay the same.
-            shutil.copytree(part, place / "qase" / part.name)
+            shutil.copytree(part, place / "qase" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.name != "__pycache__":
             (place / "qase" / part.name).symlink_to(part)
     project.write(test_suite=SUITE)
@@ -112,49 +107,10 @@ def doctored(project, tmp_path):
     return project, place
 
 
-class Preloaded:
-    """Runs sessions in forks of one process, which saves each of them the import of upstream's API clients.
-
-    Args:
-        process: runs ``stubs/preloaded.py``.
-    """
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def run(self, project: PairProject, place: Path, *arguments: str) -> Outcome:
-        """Run pytest in a project, with the given place before all others."""
-        output = place / "output"
-        session = {
-            "directory": str(project.directory),
-            "environ": project.environment({}),
-            "place": str(place),
-            "arguments": project.command(arguments)[3:],
-            "output": str(output),
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(session) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        text = output.read_text(encoding="utf-8", errors="replace")
-        assert not [secret for secret in project.secrets if secret in text]
-        return Outcome(code, text)
-
-
-@pytest.fixture(scope="module")
-def preloaded() -> Iterator[Preloaded]:
-    process = subprocess.Popen(
-        [PYTHON, str(STUBS / "preloaded.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        yield Preloaded(process)
-
-
-def refused(preloaded, doctored, layer, row: Patch) -> str:
+def refused(project, layer, row: Patch) -> str:
     """Run the suite; assert that it ran, that nobody was reported to, and that one line says why."""
-    project, place = doctored
-    outcome = preloaded.run(project, place, "-p", "watching_connections")
+    # What upstream leaves of its lock is upstream's: nothing of it is rebound.
+    outcome = project.run("-p", "watching_connections", leaves=("qase.lock",))
     assert outcome.code == 1, outcome.output
     assert outcome.counts.startswith("1 failed, 2 passed"), outcome.output
     connections = Path(project.environ["COMPAT_CONNECTIONS"]).read_text(encoding="utf-8")
@@ -177,27 +133,30 @@ def test_the_copy_as_it_is_reports(doctored, runs):
 
 
 @pytest.mark.parametrize("row", REQUIRED, ids=lambda row: f"{row.name}-{row.path}")
-def test_a_name_that_has_moved(preloaded, doctored, layer, row):
-    move(doctored[1], row)
-    said = refused(preloaded, doctored, layer, row)
+def test_a_name_that_has_moved(doctored, layer, row):
+    project, place = doctored
+    move(place, row)
+    said = refused(project, layer, row)
     assert ("it is there by now" if row.adds else "it is not there") in said
 
 
 @pytest.mark.parametrize(
     "row", [row for row in REQUIRED if row.parameters is not None], ids=lambda row: row.name
 )
-def test_other_parameters(preloaded, doctored, layer, row):
-    change_parameters(doctored[1], row)
-    assert "one_more" in refused(preloaded, doctored, layer, row)
+def test_other_parameters(doctored, layer, row):
+    project, place = doctored
+    change_parameters(place, row)
+    assert "one_more" in refused(project, layer, row)
 
 
-def test_a_method_that_our_client_does_not_have(preloaded, doctored, layer):
-    path = doctored[1] / "qase" / "commons" / "client" / "base_api_client.py"
+def test_a_method_that_our_client_does_not_have(doctored, layer):
+    project, place = doctored
+    path = place / "qase" / "commons" / "client" / "base_api_client.py"
     text = path.read_text(encoding="utf-8")
     grown = "\n    @abc.abstractmethod\n    def archive_run(self, project_code):\n        pass\n"
     path.write_text(re.sub(r"^(class BaseApiClient.*)$", rf"\1{grown}", text, flags=re.M), encoding="utf-8")
     row = next(row for row in REQUIRED if row.name == "API client")
-    assert "our client lacks archive_run" in refused(preloaded, doctored, layer, row)
+    assert "our client lacks archive_run" in refused(project, layer, row)
 
 
 def test_without_the_rows_that_a_session_can_do_without(doctored, runs):
