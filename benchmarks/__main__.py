@@ -85,9 +85,10 @@ def _measure_work(work: Work, base: Path, recorder: Recorder, options: argparse.
 
 def _suite(work: Work, base: Path, tests: int) -> Path:
     directory = base / work.name / "suite"
-    directory.mkdir(parents=True)
-    (directory / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    work.write(directory, tests)
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        (directory / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        work.write(directory, tests)
     return directory
 
 
@@ -96,7 +97,7 @@ def _test_thread(base: Path, recorder: Recorder, quick: bool) -> dict[str, float
     work = next(work for work in WORK if work.name == "empty")
     side = next(side for side in SIDES if side.name == "famacase")
     tests = work.quick_tests if quick else work.tests
-    directory = base / work.name / "suite"
+    directory = _suite(work, base, tests)
     target = base / "test_thread.json"
     measure(
         side, work, directory, recorder, tests=tests,
