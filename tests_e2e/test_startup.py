@@ -137,6 +137,45 @@ def test_workers_are_spared_too(watched, runs):
     assert list(runs.by_title(runs.only())) == ["test_one"]
 
 
+@pytest.mark.parametrize("speedups", ["true", "false"])
+def test_workers_are_spared_where_the_controller_was_not(speedups, watched, runs):
+    """Also the one that takes the place of a worker that has died; no test sees how it was done."""
+    watched.write(
+        conftest="""
+        import os, sys
+
+        ADDOPTS = os.environ["PYTEST_ADDOPTS"]
+
+        def pytest_sessionfinish(session):
+            with open("said.txt", "a") as file:
+                print(hasattr(session.config, "workerinput"), "pydantic" in sys.modules, file=file)
+        """,
+        test_one="""
+        import os
+        import conftest
+
+        def test_one():
+            pass
+
+        def test_that_kills_its_worker():
+            os._exit(1)
+
+        def test_environment():
+            # What PYTEST_ADDOPTS is changed to is changed back before there is a conftest.
+            assert conftest.ADDOPTS == os.environ["PYTEST_ADDOPTS"] == os.environ["ADDOPTS_GIVEN"]
+            assert not [name for name in os.environ if name.startswith("_FAMACASE")]
+        """,
+    )
+    outcome = watched.run(
+        "-n", "1", "-p", "qase_pytest", FAMACASE_SPEEDUPS=speedups, ADDOPTS_GIVEN=_addopts(watched),
+        leaves=["watched.json", "said.txt"],
+    )  # fmt: skip
+    assert (outcome.code, outcome.counts) == (1, "1 failed, 2 passed"), outcome.output
+    said = (watched.directory / "said.txt").read_text(encoding="utf-8").split("\n")
+    assert said[:-1] == [f"True {speedups == 'false'}", "False True"]
+    assert len(runs.by_title(runs.only())) == 3
+
+
 def _addopts(project: Any) -> str:
     return project.environment({})["PYTEST_ADDOPTS"]
 

@@ -6,7 +6,7 @@ A session that does not use Famacase passes through here without importing anyth
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     from .settings.options import add_options, record
     from .upstream import imports, option_registration
 
+    imports.answered(os.environ)
     known = early.look(os.environ, Path.cwd())
     if known.on:
         imports.load_sparing_clients()
@@ -98,6 +99,10 @@ class XdistHooks:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def pytest_xdist_setupnodes(self, config: pytest.Config, specs: Sequence[Any]) -> None:
+        with self._session.guarded():
+            self._session.workers_to_come(specs)
 
     def pytest_configure_node(self, node: Any) -> None:
         with self._session.guarded():

@@ -212,6 +212,14 @@ class Session(Speaker):
         if self._watch is not None:
             self._watch.finished()
 
+    def workers_to_come(self, specs: Sequence[Any]) -> None:
+        """xdist is about to start its workers; the specifications serve crashed ones' successors too."""
+        from .upstream import imports
+
+        # Loaded under its entry point's name, so that the workers find it by that.
+        if self._settings.speedups.value and self._config.pluginmanager.hasplugin(imports.PLUGIN):
+            imports.ask_workers(specs, os.environ)
+
     def brief_worker(self, workerinput: dict[str, Any]) -> None:
         """Hand an xdist worker what it must not find out for itself."""
         workerinput[_BRIEFING] = {

@@ -196,6 +196,11 @@ def is_busy(error: OutboxUnavailable) -> bool:
     return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
 
 
+def is_conflict(error: OutboxUnavailable) -> bool:
+    """Whether it was that there is such a row already."""
+    return isinstance(error.__cause__, sqlite3.IntegrityError)
+
+
 class _Translated:
     """A context that turns errors of SQLite and of the file system into OutboxUnavailable.
 

@@ -11,6 +11,9 @@ What makes this safe:
   that is called or asked for anything puts the real ones in the place of all of them, in the same modules, so
   that upstream's own client works for whoever uses it;
 - a session that does not report to Famacase has them put in place before it begins (``restore``).
+
+Where upstream's plugin is loaded first, the controller has paid for the import already. Its xdist workers are
+spared it all the same: they are asked to load this plugin first (``ask_workers``).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import contextlib
 import importlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -31,6 +34,13 @@ CLIENTS = ("qase.api_client_v1", "qase.api_client_v2")
 
 # What an active session imports of upstream; the last one only inside a function, from c4.1.7 on.
 _WANTED = ("qase.pytest.conftest", "qase.commons.client.api_v2_client")
+
+# This plugin's name for pytest: its entry point's.
+PLUGIN = "famacase"
+
+_ADDOPTS = "PYTEST_ADDOPTS"
+# In a worker that was asked: what _ADDOPTS was, after "=", or nothing if it was not set.
+_ADDOPTS_BEFORE = "_FAMACASE_ADDOPTS_BEFORE"
 
 # Names with a stand-in: module, name, stand-in.
 _held: list[tuple[ModuleType, str, type]] = []
@@ -64,6 +74,35 @@ def restore() -> None:
     for module, name, stand_in in held:
         if vars(module).get(name) is stand_in:
             setattr(module, name, _real(stand_in))
+
+
+def ask_workers(specs: Sequence[Any], environ: MutableMapping[str, str]) -> None:
+    """Have xdist start its workers with ``-p famacase``, if this process was not.
+
+    The way is a variable of the worker's environment, which is as before when ``answered`` was called there:
+    before any conftest, and long before any test.
+
+    Args:
+        specs: execnet's, of the workers to come.
+        environ: of this process, which its workers inherit.
+    """
+    if not any(name in sys.modules for name in CLIENTS):
+        return
+    for spec in specs:
+        # Another interpreter or another machine may not have this plugin.
+        if spec.popen and not spec.python and _ADDOPTS not in spec.env:
+            before = environ.get(_ADDOPTS)
+            spec.env[_ADDOPTS] = f"{before or ''} -p {PLUGIN}".strip()
+            spec.env[_ADDOPTS_BEFORE] = "" if before is None else f"={before}"
+
+
+def answered(environ: MutableMapping[str, str]) -> None:
+    """In a worker, put the variable back that ``ask_workers`` has changed."""
+    before = environ.pop(_ADDOPTS_BEFORE, None)
+    if before:
+        environ[_ADDOPTS] = before[1:]
+    elif before is not None:
+        environ.pop(_ADDOPTS, None)
 
 
 def _remember(before: set[str]) -> None:
