@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 import importlib
 import inspect
 from typing import Any
@@ -92,7 +91,7 @@ def test_nothing_stays_bound_when_an_installation_breaks_off(bindings):
     def broken(_: Any, __: Any) -> Any:
         raise RuntimeError("in the middle")
 
-    table = (*TABLE, dataclasses.replace(TABLE[-1], replacement=broken))
+    table = (*TABLE, TABLE[-1]._replace(replacement=broken))
     with pytest.raises(RuntimeError, match="in the middle"):
         Installation(bindings, table=table).install()
     assert bound() == before
@@ -197,7 +196,7 @@ def test_a_method_that_upstream_has_and_our_client_does_not(bindings):
         @abc.abstractmethod
         def archive_run(self) -> None: ...
 
-    said = refusal(dataclasses.replace(bindings, client=Grown))
+    said = refusal(bindings._replace(client=Grown))
     assert "API client" in said
     assert "our client lacks archive_run" in said
 

@@ -14,8 +14,8 @@ import ipaddress
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, Callable, TypeVar, Union
+from dataclasses import replace
+from typing import Any, Callable, NamedTuple, TypeVar, Union
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from requests_toolbelt import MultipartEncoder
@@ -50,15 +50,13 @@ _CONNECT_LIMIT = 10.0  # seconds
 _SLOWEST = 64 * 1024  # bytes a second that a usable line carries
 
 
-@dataclass(frozen=True)
-class _Limits:
+class _Limits(NamedTuple):
     timeout: float
     retry: RetryPolicy
     total: float | None = None
 
 
-@dataclass(frozen=True)
-class _Body:
+class _Body(NamedTuple):
     """A request's content for one attempt: bytes or a stream, its length in bytes, its headers."""
 
     content: Any

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One operation of the contract.
 
     Attributes:
@@ -25,8 +24,7 @@ class Call:
     again_on_500: bool = True
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where a call goes, in words for messages: no token, no user part, no query."""
 
     method: str

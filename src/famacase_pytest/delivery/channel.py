@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .parts import Attachment
 
@@ -27,8 +27,7 @@ class Parcel:
     kept: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Leftovers:
+class Leftovers(NamedTuple):
     """How far delivery came.
 
     Args:

@@ -11,7 +11,7 @@ import stat
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Callable, TypeVar
+from typing import BinaryIO, Callable, NamedTuple, TypeVar
 
 from famacase_pytest.errors import FamacaseError
 
@@ -104,8 +104,7 @@ class Attachment:
         return open(self.path, "rb")
 
 
-@dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(NamedTuple):
     """What makes two files equal within a project; `size` (bytes) follows from the hash and comes along."""
 
     sha256: str

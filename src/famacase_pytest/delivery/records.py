@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Callable
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 from famacase_pytest.delivery.parts import Fingerprint, Part
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run that results of the session belong to.
 
     Attributes:
@@ -58,8 +57,7 @@ class Item:
         return (self.writer, self.seq)
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a file was read from, and how it looked.
 
     Attributes:
@@ -113,8 +111,7 @@ class StoredFile:
         return Part(self.file_name, self.mime_type, self.size, self.open, self.sha256)
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """What a run still waits for: results, distinct files, and bytes of those."""
 
     results: int
@@ -122,8 +119,7 @@ class Waiting:
     file_bytes: int
 
 
-@dataclass(frozen=True)
-class Rejection:
+class Rejection(NamedTuple):
     """A result that the back end does not take, and its reason."""
 
     writer: str

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 from urllib.parse import quote
 
 import requests
@@ -102,8 +102,7 @@ class NoAnswer(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How long one exchange may take, in seconds, and how much of an answer's body is read, in bytes.
 
     Attributes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .table import BY_NAME, FAMACASE_FILE, QASE_FILE
 
 
-@dataclass(frozen=True)
-class Early:
+class Early(NamedTuple):
     """What environment and files alone say; the command line can still say otherwise.
 
     Attributes:

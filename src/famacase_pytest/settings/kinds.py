@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MODES = ("off", "report", "testops", "testops_multi")
 NEEDS_BACKEND = frozenset({"testops", "testops_multi"})
@@ -30,8 +29,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How the values of a setting are read and written.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import SettingsError
 from . import address, multi, names, overlay, switch
@@ -84,8 +84,7 @@ class Settings:
         return self.api_url.value
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """The answer of the switch, and the settings if it is on.
 
     Attributes:

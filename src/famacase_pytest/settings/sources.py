@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import SettingsError
 from .table import BLOCK, FAMACASE_FILE, QASE_FILE, Row, flag_of
@@ -21,8 +21,7 @@ LAYERS = (COMMAND_LINE, ENVIRONMENT, FILE)
 """The kinds of sources, the strongest first."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where a value stands, as a user would say it.
 
     Attributes:

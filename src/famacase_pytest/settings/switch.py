@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import address
 from .kinds import NEEDS_BACKEND
@@ -30,8 +29,7 @@ _MODE = BY_NAME["MODE"]
 _FALLBACK = BY_NAME["FALLBACK"]
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(NamedTuple):
     """What the switch says.
 
     Attributes:

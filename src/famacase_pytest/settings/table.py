@@ -6,8 +6,8 @@ kind, so that a wrong value is found before upstream sees it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import CodeType
+from typing import NamedTuple
 
 from .kinds import (
     BOOLEAN,
@@ -31,8 +31,7 @@ BLOCK = "famacase"
 """The key in `famacase.config.json` under which our own settings stand."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One setting.
 
     Attributes:

@@ -16,9 +16,8 @@ import contextlib
 import importlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 import pytest
 from qase.commons.client.base_api_client import BaseApiClient
@@ -33,8 +32,7 @@ from .plan_loader import FamacasePlanLoader
 Version = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Bindings:
+class Bindings(NamedTuple):
     """What the replacements are made from: the parts of one pytest session that upstream's code must reach.
 
     Args:
@@ -54,8 +52,7 @@ class Bindings:
     run_file: Any
 
 
-@dataclass(frozen=True)
-class Patch:
+class Patch(NamedTuple):
     """One name of upstream's that is rebound.
 
     Args:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..delivery.channel import Parcel
 from ..delivery.parts import Attachment as File
@@ -33,8 +32,7 @@ KEPT = "_famacase_kept"
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
 
 
-@dataclass(frozen=True)
-class PayloadOptions:
+class PayloadOptions(NamedTuple):
     """What the session's configuration says about the form of a result.
 
     Args:
