@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ _DISTRIBUTIONS = ("famacase-pytest", "qase-pytest", "qase-python-commons", "pyte
 
 
 def describe() -> dict[str, Any]:
-    """Date, machine, load and versions."""
+    """Date, machine, load, versions, and which of the two plugins pytest loads first by itself."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
@@ -22,6 +22,7 @@ def describe() -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: _version(name) for name in _DISTRIBUTIONS},
         },
+        "loaded_first": _loaded_first(),
     }
 
 
@@ -33,6 +34,12 @@ def _processor() -> str:
     except OSError:
         return platform.machine()
     return platform.machine()
+
+
+def _loaded_first() -> str:
+    """The first of the two in the order of pytest's own search for plugins: that of directory entries."""
+    names = (distribution.metadata["Name"] for distribution in distributions())
+    return next(name for name in names if name in ("famacase-pytest", "qase-pytest"))
 
 
 def _version(distribution: str) -> str:

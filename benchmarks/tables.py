@@ -34,7 +34,8 @@ def _about(document: Mapping[str, Any]) -> str:
     quick = "**With --quick: too few tests and rounds to compare anything.**\n\n" if document["quick"] else ""
     return (
         f"{quick}Measured {about['date']} on {about['machine']} "
-        f"(load {about['load']:.2f} before, {about['load_after']:.2f} after); {versions}."
+        f"(load {about['load']:.2f} before, {about['load_after']:.2f} after); {versions}. "
+        f"Without `-p famacase`, pytest loads the plugin of {about['loaded_first']} first here."
     )
 
 

@@ -141,6 +141,6 @@ WORK = (
     Work("workers", "{tests:,} empty tests, -n 2", 2000, 200, write_empty, arguments=("-n", "2")),
     Work("steps", "1 test with 1,000 steps", 1, 1, lambda path, _: write_steps(path, 1000), steps=1000),
     Work("large", "{tests} attachments of 16 MiB", 64, 4, lambda path, tests: write_large(path, 16 * tests),
-         rounds=1, files=1, memory=True),
+         rounds=3, files=1, memory=True),
     Work("many", "{tests:,} empty tests", 10000, 400, write_empty, rounds=3),
 )  # fmt: skip
