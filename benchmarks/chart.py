@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from .sides import SIDES
 
 _WIDTH = 760
-_LABELS = 230  # what stands left of the bars
+_LABELS = 245  # what stands left of the bars
 _VALUES = 130  # and right of them
 _BAR = 14
 _GAP = 4
