@@ -120,6 +120,14 @@ def test_loaded_first_it_spares_the_session_the_generated_clients(watched, runs)
     assert (run["status"], list(runs.by_title(run))) == ("completed", ["test_one"])
 
 
+def test_loaded_second_it_spares_what_upstream_has_not_imported_yet(watched, runs):
+    """The patches look into upstream's client module, which would import the other client."""
+    outcome = watched.run("-p", "qase_pytest", **LEAVES)
+    assert outcome.code == 0, outcome.output
+    assert clients(seen(watched)) == ["qase.api_client_v1"]
+    assert list(runs.by_title(runs.only())) == ["test_one"]
+
+
 def test_speedups_do_not_decide_on_it(watched, runs):
     outcome = watched.run("-p", "famacase", FAMACASE_SPEEDUPS="false", **LEAVES)
     assert outcome.code == 0, outcome.output

@@ -81,7 +81,7 @@ class Session(Speaker):
         Raises:
             UpstreamMismatch: the installed upstream is not one that the patches fit; nothing is rebound.
         """
-        from .upstream import client, plan_loader
+        from .upstream import client, imports, plan_loader
         from .upstream.config_reader import ConfigReader
         from .upstream.each_test import TestWatch
         from .upstream.patches import Bindings, Installation
@@ -100,6 +100,8 @@ class Session(Speaker):
             run_url=self.run_url,
             run_file=self._run_file(),
         )
+        # The patches look into modules that upstream itself has not needed so far.
+        imports.load_sparing_clients()
         installation = Installation(bindings, speedups=settings.speedups.value)
         installation.check()
         installation.install()

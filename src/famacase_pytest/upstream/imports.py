@@ -49,15 +49,20 @@ _held: list[tuple[ModuleType, str, type]] = []
 def load_sparing_clients() -> bool:
     """Import upstream without its generated clients; call it only if the session is sure to be active.
 
+    What is imported already stays as it is: where upstream's plugin was loaded first, that is one of the two
+    clients in newer releases, and both in older ones.
+
     Returns:
-        False if there was nothing to spare: upstream or one of its clients is imported already.
+        False if there was nothing to spare.
     """
-    if any(name in sys.modules for name in (*_WANTED, *CLIENTS)):
+    wanted = [name for name in _WANTED if name not in sys.modules]
+    spared = [name for name in CLIENTS if name not in sys.modules]
+    if not (wanted and spared):
         return False
     before = set(sys.modules)
     try:
-        with _answering():
-            for name in _WANTED:
+        with _answering(spared):
+            for name in wanted:
                 importlib.import_module(name)
     except ImportError:
         # Whoever imports upstream next, for real, gets the error where it belongs.
@@ -150,16 +155,19 @@ class _Module(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Answers the import of the clients and of everything in them, for one thread."""
+    """Answers the import of some packages and of everything in them, for one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, packages: Sequence[str]) -> None:
+        self._packages = packages
         self._thread = threading.get_ident()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for what belongs to the clients."""
-        if threading.get_ident() != self._thread or not _of_clients(fullname):
+        """A spec for what belongs to these packages."""
+        if threading.get_ident() != self._thread:
+            return None
+        if not any(f"{fullname}.".startswith(f"{package}.") for package in self._packages):
             return None
         return ModuleSpec(fullname, self, is_package=True)
 
@@ -172,8 +180,8 @@ class _Finder(MetaPathFinder, Loader):
 
 
 @contextlib.contextmanager
-def _answering() -> Iterator[None]:
-    finder = _Finder()
+def _answering(packages: Sequence[str]) -> Iterator[None]:
+    finder = _Finder(packages)
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -191,10 +199,6 @@ def _retire() -> None:
             # An import leaves the module in its parent too.
             if vars(sys.modules.get(parent, module)).get(child) is module:
                 delattr(sys.modules[parent], child)
-
-
-def _of_clients(fullname: str) -> bool:
-    return fullname in CLIENTS or fullname.startswith(tuple(f"{name}." for name in CLIENTS))
 
 
 def _stands_in(value: Any) -> bool:
