@@ -109,8 +109,10 @@ def test_the_disk_is_full(project, mounted, runs, tmp_path):
     assert len(results) == len({result["id"] for result in results}) == 10
 
 
-def test_the_disk_is_full_from_the_start(project, mounted, runs, tmp_path):
-    disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+@pytest.mark.parametrize("free", [16, 96, 176, 400])
+def test_the_disk_is_full_from_the_start(free, project, mounted, runs, tmp_path):
+    """Or would be before the first result; all figures in KiB."""
+    disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", f"size={free + 48}k", "tmpfs")
     (disk / "filler").write_bytes(bytes(48 * 1024))
     project.write(test_one=SUITE, conftest=NEVER_FULL)
     outcome = project.run(FAMACASE_OUTBOX_DIR=str(disk / "outbox"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -16,6 +17,7 @@ from .delivery.outbox import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable
 from .delivery.outbox_channel import OutboxChannel
 from .delivery.sink import Sink
 from .delivery.spawn import Courier
+from .delivery.system import System
 from .delivery.worker import WorkerChannel
 from .settings.model import Settings
 
@@ -29,6 +31,9 @@ SPARE = "famacase-outbox"
 
 # Seconds that taking the lock of one's own session may take.
 _PRESENCE = 10.0
+
+# Bytes that must be free: what an outbox takes before its first result, and some results.
+_ROOM = MIB // 2
 
 # Earlier sessions that a new one looks at.
 _LOOKED_AT = 20
@@ -46,17 +51,16 @@ def for_controller(settings: Settings, rootdir: Path, environ: Mapping[str, str]
         tell: takes a line for the user.
     """
     api = open_api(settings)
-    outbox = _open_outbox(settings, rootdir, tell)
-    if outbox is None:
+    opened = _open_outbox(settings, rootdir, tell)
+    if opened is None:
         return DirectChannel(api, workers=settings.attachment_workers.value)
-    # Another session that begins now may look for a moment whether this one is alive.
-    outbox.presence().acquire(_PRESENCE)
+    outbox, sink = opened
     courier = Courier(outbox.directory, briefing(settings, outbox), environ)
     courier.ensure()
     return OutboxChannel(
         api,
         outbox,
-        _sink(settings, outbox, f"main-{os.getpid()}", tell),
+        sink,
         courier,
         drain_timeout=settings.drain_timeout.value,
         keep_when_away=settings.fallback.value != "report",
@@ -166,7 +170,7 @@ def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:
     )
 
 
-def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> Outbox | None:
+def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox, Sink] | None:
     meta = {
         "api_url": settings.base_url,
         "projects": list(settings.projects),
@@ -175,18 +179,42 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> Outbox | None
     }
     problem = None
     for base in _bases(settings, rootdir):
+        outbox = None
         try:
             outbox = Outbox.create(base, meta)
+            _check_room(outbox.directory)
+            # Another session that begins now may look for a moment whether this one is alive.
+            outbox.presence().acquire(_PRESENCE)
+            sink = _sink(settings, outbox, f"main-{os.getpid()}", tell)
         except OutboxUnavailable as error:
             problem = problem or error
+            if outbox is not None:
+                with contextlib.suppress(OutboxUnavailable):
+                    outbox.remove()
             continue
         if problem is not None:
             tell(f"{problem} Results of this session go to {base} instead.")
         if outbox.warning:
             tell(outbox.warning)
-        return outbox
+        return outbox, sink
     tell(f"{problem} Results of this session are sent directly, and are lost if the back end is away.")
     return None
+
+
+def _check_room(directory: Path) -> None:
+    """Raises OutboxUnavailable where there is no room to begin in: what begins there would soon break off."""
+    path = directory / "room"
+    try:
+        try:
+            with System.open_file(path, "wb") as file:
+                file.write(bytes(_ROOM))
+        finally:
+            System.unlink(path)
+    except OSError as error:
+        raise OutboxUnavailable(
+            f"The outbox {directory} has no room: {error}. Nothing is stored there. "
+            "Free disk space, or point FAMACASE_OUTBOX_DIR to another directory."
+        ) from error
 
 
 def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:

@@ -7,11 +7,15 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import channels
 from .errors import SettingsError
 from .settings.model import Settings, resolve
+from .settings.sources import Value
+
+if TYPE_CHECKING:
+    from .delivery.api import ReporterApi
 
 
 def command_settings() -> Settings:
@@ -37,9 +41,22 @@ def command_settings() -> Settings:
 def add_create_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that `create` understands."""
     parser.add_argument("--title", default=None, help="of the run (default: FAMACASE_TESTOPS_RUN_TITLE)")
-    parser.add_argument("--description", default=None, help="of the run")
-    parser.add_argument("--environment", default=None, metavar="SLUG", help="that the run is for")
-    parser.add_argument("--tag", action="append", default=[], dest="tags", help="of the run; may be repeated")
+    parser.add_argument(
+        "--description", default=None, help="of the run (default: FAMACASE_TESTOPS_RUN_DESCRIPTION)"
+    )
+    parser.add_argument(
+        "--environment",
+        default=None,
+        metavar="SLUG",
+        help="that the run is for (default: FAMACASE_ENVIRONMENT)",
+    )
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        dest="tags",
+        help="of the run; may be repeated (default: FAMACASE_TESTOPS_RUN_TAGS)",
+    )
     _add_project(parser)
 
 
@@ -53,20 +70,17 @@ def create(arguments: argparse.Namespace) -> int:
     """Create a run and print its id, alone on standard output, so that a script can take it."""
     settings = command_settings()
     project = _project(arguments, settings)
-    title = arguments.title or os.environ.get("FAMACASE_TESTOPS_RUN_TITLE") or "Automated run"
+    title = arguments.title or _value(settings.run_title) or "Automated run"
     body: dict[str, Any] = {"title": title, "is_autotest": True}
-    if arguments.description:
-        body["description"] = arguments.description
-    if arguments.tags:
-        body["tags"] = arguments.tags
+    description = arguments.description or _value(settings.run_description)
+    if description:
+        body["description"] = description
+    tags = arguments.tags or _value(settings.run_tags)
+    if tags:
+        body["tags"] = [str(tag) for tag in tags]
     with channels.open_api(settings) as api:
-        if arguments.environment:
-            environment = api.environment_id(project, arguments.environment)
-            if environment is None:
-                raise SettingsError(
-                    f"Project {project} has no environment with the slug {arguments.environment!r}: no run "
-                    "was created. Check --environment."
-                )
+        environment = _environment(arguments, settings, api, project)
+        if environment is not None:
             body["environment_id"] = environment
         run_id = api.create_run(project, body, str(uuid.uuid4()))
     print(run_id)
@@ -81,6 +95,31 @@ def complete(arguments: argparse.Namespace) -> int:
         api.complete_run(_project(arguments, settings), arguments.run_id)
     print(f"{settings.base_url}/runs/{arguments.run_id}")
     return 0
+
+
+def _environment(
+    arguments: argparse.Namespace, settings: Settings, api: ReporterApi, project: str
+) -> int | None:
+    """The id of the environment, which settings give as slug or number, as for a session."""
+    given = arguments.environment or _value(settings.environment)
+    if given is None or str(given).isdecimal():
+        return None if given is None else int(given)
+    found = api.environment_id(project, str(given))
+    if found is None:
+        source = (
+            "--environment"
+            if arguments.environment or not settings.environment
+            else settings.environment.source
+        )
+        raise SettingsError(
+            f"Project {project} has no environment with the slug {given!r}: no run was created. "
+            f"Check {source}."
+        )
+    return found
+
+
+def _value(value: Value[Any] | None) -> Any:
+    return value.value if value is not None and value.value else None
 
 
 def _add_project(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ _TESTLESS = (
     "showfixtures",
     "show_fixtures_per_test",
     "collectonly",
+    "setuponly",
     "setupplan",
 )
 
@@ -120,6 +121,8 @@ class Bystander(Speaker):
         """
         for option in ("qase_mode", "qase_fallback"):
             self._monkeypatch.setattr(self._config.option, option, "off", raising=False)
+        if hasattr(self._config.hook, "pytest_configure_node") or hasattr(self._config, "workerinput"):
+            upstream.leave_lock_file(self._monkeypatch)
         if inside:
             upstream.set_aside_plugin_instance(self._monkeypatch)
         return self

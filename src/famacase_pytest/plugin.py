@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     session = begin(config)
     if session is not None:
         config.pluginmanager.register(ReportingHooks(session), "famacase-reporting")
-        if config.pluginmanager.hasplugin("xdist"):
+        # Not by its name, which depends on how it was loaded.
+        if hasattr(config.hook, "pytest_configure_node"):
             config.pluginmanager.register(XdistHooks(session), "famacase-xdist")
 
 

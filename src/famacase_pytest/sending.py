@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import channels
 from .delivery.courier import dispatch, is_anything_left
+from .delivery.deliverer import with_environment
 from .delivery.ledger import Ledger
 from .delivery.outbox import Outbox, OutboxGone
 from .delivery.records import Waiting
@@ -23,6 +24,9 @@ from .wording import counted
 
 # Seconds that sending one session's results may take; each call has its own, much shorter limits.
 _DEADLINE = 24 * 3600.0
+
+# Rounds that may fail in a row although the back end answers, with growing pauses between them.
+_ROUNDS = 6
 
 # Seconds between two changes of the line that shows how far it came.
 _PAUSE = 0.2
@@ -88,7 +92,7 @@ class _Sending:
 
     def _redirect(self, ledger: Ledger, to_run: str, counts: Mapping[RunKey, Waiting]) -> None:
         """Point the runs for which something waits to others, all of them or none."""
-        bodies = {(run.project, run.run_id): run.body for run in self._outbox.runs()}
+        runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
         targets = {}
         with channels.open_api(self._settings) as api:
             for project, run_id in counts:
@@ -96,11 +100,11 @@ class _Sending:
                     api.get_run(project, int(to_run))
                     targets[project, run_id] = int(to_run)
                     continue
-                body = bodies.get((project, run_id)) or {
-                    "title": f"Resent from run {run_id}",
-                    "is_autotest": True,
-                }
-                targets[project, run_id] = target = api.create_run(project, dict(body), str(uuid.uuid4()))
+                run = runs.get((project, run_id))
+                body = {"title": f"Resent from run {run_id}", "is_autotest": True}
+                if run is not None and run.body:
+                    body = with_environment(run, api)
+                targets[project, run_id] = target = api.create_run(project, body, str(uuid.uuid4()))
                 self._say(f"created run {target} of {project}, {self._url(target)}")
         for (project, run_id), target in targets.items():
             ledger.record_run(project, run_id, target)
@@ -120,7 +124,7 @@ class _Sending:
         )
         dispatcher.start()
         try:
-            dispatcher.drain(_DEADLINE, threading.Event(), progress.show)
+            dispatcher.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
         except KeyboardInterrupt:
             progress.clear()
             self._say("interrupted; what was not delivered waits on.")

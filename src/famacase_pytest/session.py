@@ -93,7 +93,8 @@ class Session(Speaker):
         bindings = Bindings(
             client=client.bound_to(self),
             plan_loader=plan_loader.bound_to(self),
-            channel=lambda: self._channel,
+            # Where upstream has fallen back to a local report, files are its own to keep.
+            channel=lambda: None if self._failed else self._channel,
             reader=ConfigReader(
                 settings.overlay_environ, settings.overlay_options, settings.overlay_file, self._config
             ),

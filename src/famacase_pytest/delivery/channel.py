@@ -79,6 +79,10 @@ class Channel:
         """The id of the environment that bears the slug, or None."""
         raise NotImplementedError
 
+    def is_environment_open(self, code: str) -> bool:
+        """Whether None was no answer: the environment of the project is looked up elsewhere, or later."""
+        return False
+
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """The ids of the cases that a plan holds."""
         raise NotImplementedError

@@ -130,11 +130,7 @@ class Deliverer:
         if known is not None:
             return known
         run = self._run(project, run_id)
-        body = dict(run.body or {})
-        if run.environment_slug:
-            environment = self._api.environment_id(project, run.environment_slug)
-            if environment is not None:
-                body["environment_id"] = environment
+        body = with_environment(run, self._api)
         try:
             real = self._api.create_run(project, body, run.key or str(uuid.uuid4()))
         except Rejected as error:
@@ -266,3 +262,17 @@ def _by_run(items: Iterable[Item]) -> dict[RunKey, list[Item]]:
 
 def _as_refused(error: Rejected) -> Refused:
     return Refused(str(error), status=error.status, detail=error.detail)
+
+
+def with_environment(run: Run, api: ReporterApi) -> dict[str, Any]:
+    """The body that creates a run, with the environment that its session could not look up.
+
+    Raises:
+        Unreachable, Refused: the back end could not be asked.
+    """
+    body = dict(run.body or {})
+    if run.environment_slug:
+        environment = api.environment_id(run.project, run.environment_slug)
+        if environment is not None:
+            body["environment_id"] = environment
+    return body

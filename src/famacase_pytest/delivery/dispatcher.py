@@ -78,6 +78,7 @@ class Dispatcher:
         self._settled = 0
         self._away: str | None = None
         self._noted = False
+        self._fruitless = 0
         self._retry_at = 0.0
         self._progress_at = System.monotonic()
         self._working = False
@@ -96,7 +97,12 @@ class Dispatcher:
         return self._away
 
     def drain(
-        self, seconds: float, stop: threading.Event, on_wait: Callable[[], None] = lambda: None
+        self,
+        seconds: float,
+        stop: threading.Event,
+        on_wait: Callable[[], None] = lambda: None,
+        *,
+        rounds: int | None = None,
     ) -> bool:
         """Deliver all that waits and complete the runs of which it was asked.
 
@@ -106,12 +112,15 @@ class Dispatcher:
             seconds: the deadline.
             stop: ends the wait at once.
             on_wait: called again and again meanwhile, at each look.
+            rounds: after so many that failed in a row, although the back end answers, nothing more is
+                expected of it; None: until the deadline.
 
         Returns:
             Whether everything was done that can be done now; what the back end refuses does not count.
         """
         deadline = System.monotonic() + seconds
         self._failed_rounds = 0
+        revived = False
         with self._lock:
             self._asked += 1
             asked = self._asked
@@ -129,10 +138,15 @@ class Dispatcher:
             if self._away is not None or silent > LAST_TRY:
                 if not self._answers(min(LAST_TRY, max(0.1, deadline - System.monotonic()))):
                     return self._settled >= asked
+                if rounds is not None and self._fruitless >= rounds:
+                    return False
                 self._away = None
-                self._retry_at = 0.0
                 self._progress_at = System.monotonic()
-                self._wake.set()
+                if not revived:
+                    # It may have come back just now. If it fails again, the growing pauses are kept.
+                    revived = True
+                    self._retry_at = 0.0
+                    self._wake.set()
         return self._settled >= asked
 
     def stop(self) -> None:
@@ -215,6 +229,7 @@ class Dispatcher:
 
     def _answered(self) -> None:
         self._note_progress()
+        self._fruitless = 0
         self._away = None
         if self._noted:
             self._ledger.set_state(away=None)
@@ -222,6 +237,7 @@ class Dispatcher:
 
     def _went_away(self, error: Unreachable, pause: float) -> None:
         self._retry_at = System.monotonic() + max(pause, error.retry_after or 0.0)
+        self._fruitless += 1
         # Who asks for patience has answered: the end of the session waits for it, up to its deadline.
         self._away = None if error.status == _TOO_MANY else str(error)
         self._note_away(error)

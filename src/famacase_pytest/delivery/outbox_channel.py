@@ -92,6 +92,9 @@ class OutboxChannel(Channel):
         self._slugs[code] = slug
         return None
 
+    def is_environment_open(self, code: str) -> bool:
+        return code in self._slugs
+
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         if self._away is not None:
             raise self._away  # nobody waits for the same silence twice
@@ -112,7 +115,8 @@ class OutboxChannel(Channel):
             try:
                 run_id = self._api.create_run(code, body, str(run.key))
             except ApiError as error:
-                self._without_back_end(error)
+                # With a fallback too: at this point upstream does not use it any more, it reports nothing.
+                self._go_without(error)
             else:
                 self._note(lambda: self._outbox.replace_run(code, provisional, run_id))
                 return run_id
@@ -315,6 +319,9 @@ class OutboxChannel(Channel):
     def _without_back_end(self, error: ApiError) -> None:
         if not self._keep_when_away:
             raise error
+        self._go_without(error)
+
+    def _go_without(self, error: ApiError) -> None:
         if self._away is None:
             self._away = error
             self._tell(f"{error} Until then results wait in {self._outbox.directory}.")

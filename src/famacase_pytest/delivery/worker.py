@@ -32,6 +32,9 @@ class WorkerChannel(Channel):
     def environment_id(self, code: str, slug: str) -> int | None:
         return None
 
+    def is_environment_open(self, code: str) -> bool:
+        return True
+
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         return list(self._briefing.get("plan_cases", {}).get(code, ()))
 

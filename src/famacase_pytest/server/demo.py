@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if the run arrived complete, 1 if not. The sample has failing tests, so pytest's own exit code is 1.
     """
+    # No proxy leads to a back end of this machine.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
     with tempfile.TemporaryDirectory(prefix="famacase-demo-") as directory:
         suite = Path(directory) / "sample_project"
         shutil.copytree(sample_project(), suite, ignore=shutil.ignore_patterns("__pycache__"))
@@ -125,6 +129,8 @@ def _attachments(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _wait(url: str) -> None:
+    # Whoever stops it from outside leaves no directory behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"\nThe back end stays up at {url} until Ctrl-C.", flush=True)
     try:
         threading.Event().wait()

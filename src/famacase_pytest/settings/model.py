@@ -39,6 +39,8 @@ class Settings:
         speedups: whether slow parts of upstream are replaced.
         batch_size: results in one request, 1 to 200.
         run_id, plan_id: None if not given (or 0).
+        environment: slug or number of the environment.
+        run_title, run_description, run_tags: of a run that is created.
         overlay_environ, overlay_file, overlay_options: what upstream reads; see `overlay`.
     """
 
@@ -61,6 +63,10 @@ class Settings:
     batch_size: Value[int]
     run_id: Value[int] | None
     plan_id: Value[int] | None
+    environment: Value[str] | None
+    run_title: Value[str] | None
+    run_description: Value[str] | None
+    run_tags: Value[Any] | None
     overlay_environ: Mapping[str, str] = field(repr=False)
     overlay_file: Mapping[str, Any] = field(repr=False)
     overlay_options: Mapping[str, Any] = field(repr=False)
@@ -176,9 +182,11 @@ def _active(
         findings.problems.insert(0, decision.problem)
     settings = _settings(inputs, decision, findings, tokens)
     findings.problems += _missing(settings, decision, on, findings)
+    misspelt = names.warnings(inputs, known_upstream)
     if findings.problems:
-        raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys(findings.problems))))
-    warnings = [*_exposed(settings), *findings.warnings, *names.warnings(inputs, known_upstream)]
+        # What is missing may be there, under a name that nobody knows.
+        raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys([*findings.problems, *misspelt]))))
+    warnings = [*_exposed(settings), *findings.warnings, *misspelt]
     return Resolution(
         True, settings=settings, warnings=tuple(tokens.scrubbed(warning) for warning in warnings)
     )
@@ -227,6 +235,10 @@ def _settings(inputs: Inputs, decision: switch.Switch, findings: Findings, token
         batch_size=of("TESTOPS_BATCH_SIZE", 200),
         run_id=_positive(values.get("TESTOPS_RUN_ID")),
         plan_id=_positive(values.get("TESTOPS_PLAN_ID")),
+        environment=values.get("ENVIRONMENT"),
+        run_title=values.get("TESTOPS_RUN_TITLE"),
+        run_description=values.get("TESTOPS_RUN_DESCRIPTION"),
+        run_tags=values.get("TESTOPS_RUN_TAGS"),
         overlay_environ=laid.environ,
         overlay_file=laid.file,
         overlay_options=laid.options,

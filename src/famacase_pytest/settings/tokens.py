@@ -184,11 +184,8 @@ def _checked(value: Value[object], which: str) -> _Held:
 
 
 def _sendable(token: str) -> bool:
-    try:
-        token.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
+    # RFC 9110, 5.5: what is beyond ASCII in a header's value is opaque, and mostly refused.
+    return token.isascii()
 
 
 def _sentence(source: Source, what: str) -> str:

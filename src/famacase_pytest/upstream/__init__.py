@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from types import CodeType
 from typing import Any
@@ -80,3 +81,18 @@ def set_aside_plugin_instance(monkeypatch: Any) -> None:
         if row.name == "plugin instance":
             apply(row, monkeypatch, None)
     monkeypatch.setattr("qase.pytest.plugin.QasePytestPlugin.meta_run_file", guards.nowhere())
+
+
+def leave_lock_file(monkeypatch: Any) -> None:
+    """Keep upstream, which does not report, from making its lock file in the working directory under xdist.
+
+    Args:
+        monkeypatch: pytest's ``MonkeyPatch``.
+    """
+    from .patches import TABLE, apply
+
+    for row in TABLE:
+        if row.name == "lock file":
+            # An upstream in which the row has moved stays as it is.
+            with contextlib.suppress(ImportError, AttributeError):
+                apply(row, monkeypatch, None)

@@ -74,9 +74,10 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
 
     def get_environment(self, environment: str, project_code: str) -> int | None:
         """The id of an environment, given its slug; None, and a line in the log, if there is none."""
+        channel = self.session.channel()
         with self._reporting_failure(self.session.could_not_start):
-            found = self.session.channel().environment_id(project_code, environment)
-        if found is None:
+            found = channel.environment_id(project_code, environment)
+        if found is None and not channel.is_environment_open(project_code):
             self.logger.log(
                 f"Project {project_code} has no environment with the slug {environment!r}: "
                 "the run is created without one.",

@@ -95,9 +95,10 @@ def ask_workers(specs: Sequence[Any], environ: MutableMapping[str, str]) -> None
         return
     for spec in specs:
         # Another interpreter or another machine may not have this plugin.
-        if spec.popen and not spec.python and _ADDOPTS not in spec.env:
+        if spec.popen and not spec.python and not spec.via and _ADDOPTS not in spec.env:
             before = environ.get(_ADDOPTS)
-            spec.env[_ADDOPTS] = f"{before or ''} -p {PLUGIN}".strip()
+            # In front: at the end it could be taken for the value of the last option.
+            spec.env[_ADDOPTS] = f"-p {PLUGIN} {before or ''}".strip()
             spec.env[_ADDOPTS_BEFORE] = "" if before is None else f"={before}"
 
 
