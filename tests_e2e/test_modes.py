@@ -174,6 +174,54 @@ def test_the_suite_runs_all_the_same(project, layer, environ, status, check, fal
     assert "Traceback" not in outcome.output
 
 
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "worker"])
+def test_a_local_report_that_was_fallen_back_to_has_its_attachments(project, arguments):
+    project.write(
+        test_one="""
+        from qase.pytest import qase
+
+        def test_one():
+            qase.attach((b"of bytes", "application/octet-stream", "a.bin"))
+            with qase.step("a step"):
+                qase.attach(("of text", "text/plain", "b.txt"))
+        """
+    )
+    project.secrets.add("rep_wrong_77aa")
+    outcome = project.run(*arguments, **WRONG_TOKEN, FAMACASE_FALLBACK="report", leaves=["build"])
+    assert outcome.code == 0, outcome.output
+    stored = project.directory / "build" / "qase-report" / "attachments"
+    assert sorted(path.read_bytes() for path in stored.iterdir()) == [b"of bytes", b"of text"]
+
+
+def test_a_run_that_is_refused_waits_with_a_fallback_too(project, layer, runs):
+    """Upstream uses its fallback only for what fails before that."""
+    project.write(test_one=PLAIN)
+    layer.faults.add("createRun", answer(403), times=FOREVER)
+    outcome = project.run(FAMACASE_FALLBACK="report", leaves=None)
+    assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed"), outcome.output
+    assert outcome.lines("famacase: 2 results wait in ")
+    layer.faults.clear()
+    script = "import sys; from famacase_pytest.cli import main; sys.exit(main(['resend']))"
+    assert project.run_script(script).code == 0
+    assert runs.only()["stats"] == {"passed": 1, "failed": 1}
+
+
+def test_an_environment_that_could_not_be_looked_up_is_not_called_missing(project, layer):
+    project.write(test_one="def test_one(): pass")
+    layer.down()
+    outcome = project.run(FAMACASE_ENVIRONMENT="staging", FAMACASE_RETRY_ATTEMPTS="1", leaves=None)
+    assert outcome.code == 0
+    assert "no environment" not in outcome.output
+
+
+def test_xdist_under_another_name(project, runs):
+    project.write(test_one=PLAIN)
+    loaded = ("-p", "xdist.plugin", "-p", "pytest_bdd.plugin", "-p", "qase_pytest", "-p", "famacase")
+    outcome = project.run("-n", "2", *loaded, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed"), outcome.output
+    assert runs.only()["stats"] == {"passed": 1, "failed": 1}
+
+
 def test_refused_in_the_middle_the_suite_keeps_its_exit_code(project, layer):
     project.write(test_one="def test_one(): pass")
     layer.faults.add("createResults", answer(403), times=FOREVER)

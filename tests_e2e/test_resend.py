@@ -359,3 +359,44 @@ def test_an_interrupted_resend_loses_nothing(leaving, layer, runs):
     assert output == f"{name}: interrupted; what was not delivered waits on.\n"
     eventually(lambda: check(leaving.resend().code == 0), "it is not sent")
     assert runs.only()["stats"] == {"passed": 3}
+
+
+def test_a_call_that_fails_for_good_is_not_tried_for_ever(leaving, layer):
+    """The back end answers everything else; the pauses between the rounds grow."""
+    leaving.leave("-k", "third")
+    layer.faults.add("createResults", answer(500), times=FOREVER)
+    before = len(layer.exchanges())
+    ended = leaving.resend(leaves=None, FAMACASE_RETRY_ATTEMPTS="1")
+    assert ended.code == 1, ended.output
+    assert "1 result still waits" in ended.output
+    assert "500" in ended.output
+    assert len(layer.exchanges()) - before < 20
+    layer.faults.clear()
+    assert leaving.resend().code == 0
+    assert leaving.is_clean()
+
+
+def test_a_new_run_for_one_that_was_never_created_is_for_its_environment(leaving, layer, runs):
+    layer.down()
+    environ = {"FAMACASE_ENVIRONMENT": "staging", "FAMACASE_RETRY_ATTEMPTS": "1"}
+    assert leaving.project.run("-k", "third", leaves=None, **environ).code == 0
+    layer.up()
+    sent = leaving.resend("--to-run", "new")
+    assert sent.code == 0, sent.output
+    (created,) = layer.exchanges("createRun")
+    assert isinstance(created.json()["environment_id"], int)
+    assert list(runs.by_title(runs.only())) == ["test_third"]
+
+
+def test_a_file_on_which_the_server_fails_does_not_hold_its_result_back(leaving, layer, runs):
+    layer.down()
+    assert leaving.project.run("-k", "first or third", leaves=None, FAMACASE_RETRY_ATTEMPTS="1").code == 0
+    layer.up()
+    layer.faults.add("uploadAttachments", answer(500), times=FOREVER)
+    sent = leaving.resend()
+    assert sent.code == 0, sent.output
+    results = runs.by_title(runs.only())
+    assert sorted(results) == ["test_first", "test_third"]
+    assert "first.txt" in results["test_first"]["message"]
+    assert "500" in results["test_first"]["message"]
+    assert leaving.is_clean()

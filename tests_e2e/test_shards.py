@@ -30,6 +30,24 @@ def command(project):
     return run
 
 
+def test_a_run_is_created_with_the_settings_of_a_session(project, layer, command):
+    project.write_json("qase.config.json", {"testops": {"run": {"title": "From a file", "tags": ["a", "b"]}}})
+    described = {"QASE_TESTOPS_RUN_DESCRIPTION": "From Qase's variable", "FAMACASE_ENVIRONMENT": "staging"}
+    assert command("create", **described).code == 0
+    body = layer.exchanges("createRun")[0].json()
+    assert isinstance(body.pop("environment_id"), int)
+    assert body == {
+        "title": "From a file",
+        "description": "From Qase's variable",
+        "is_autotest": True,
+        "tags": ["a", "b"],
+    }
+    wrong = command("create", FAMACASE_ENVIRONMENT="moon")
+    assert wrong.code == 1
+    assert "FAMACASE_ENVIRONMENT" in wrong.output
+    assert "'moon'" in wrong.output
+
+
 def test_shards(project, layer, api, runs, command):
     created = command(
         "create",

@@ -20,6 +20,17 @@ PLAIN = """
 
 # Nothing runs
 
+TESTLESS = (
+    "--help", "--version", "--markers", "--fixtures", "--collect-only", "--setup-only", "--setup-plan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan"])
+def test_no_lock_file_stays_where_workers_run_no_test(project, layer, option):
+    project.write(test_one="def test_one(): pass")
+    assert project.run("-n", "1", option).code in (0, 5)
+    assert layer.exchanges() == []
+
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["complete", "wrong settings"])
 def test_options_under_which_no_test_runs(project, layer, wrong):
@@ -29,12 +40,12 @@ def test_options_under_which_no_test_runs(project, layer, wrong):
         project.write_json("famacase.config.json", "{")
     script = """
         import pytest, sys
-        for option in ("--help", "--version", "--markers", "--fixtures", "--collect-only", "--setup-plan"):
+        for option in OPTIONS:
             print(option, int(pytest.main([option])))
-        """
+        """.replace("OPTIONS", repr(TESTLESS))
     broken = {"FAMACASE_TESTOPS_BATCH_SIZE": "many", "FAMACASE_TESTOPS_PROJECT": None} if wrong else {}
     outcome = project.run_script(script, **broken)
-    for option in ("--help", "--version", "--markers", "--fixtures", "--collect-only", "--setup-plan"):
+    for option in TESTLESS:
         assert outcome.lines(f"{option} 0"), outcome.output
     assert outcome.notices == []
     assert layer.exchanges() == []

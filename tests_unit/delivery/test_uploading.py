@@ -158,9 +158,25 @@ def test_an_answer_before_the_whole_body_was_sent_counts(api, server):
     assert outcome.problems == {"1": "refused by the server: 413 too large"}
 
 
-@pytest.mark.parametrize(
-    ("answer", "error"), [(Say(401), Refused), (Say(404), Refused), (Say(500), Unreachable)]
-)
+def test_a_file_on_which_the_server_fails_holds_no_other_back(api, server):
+    """Whether it is given up is for the caller to say, who knows of earlier rounds."""
+    known = {}
+    server.decide = lambda request: Say(500) if any(name == "7.txt" for name, *_ in request.files) else None
+    sources = [file(str(n)) for n in range(60)]
+    for workers in (1, 3):
+        with pytest.raises(Unreachable, match="500"):
+            upload_all(api, "SMOKE", sources, workers=workers, known=known)
+        assert len(known) == 59
+
+
+def test_a_server_that_fails_on_all_files_is_not_asked_for_each(api, server):
+    server.decide = lambda request: Say(500)
+    with pytest.raises(Unreachable):
+        upload_all(api, "SMOKE", [file(str(n)) for n in range(60)], workers=1, known={})
+    assert len(server.requests) < 12
+
+
+@pytest.mark.parametrize(("answer", "error"), [(Say(401), Refused), (Say(404), Refused)])
 def test_what_concerns_all_is_raised_and_what_was_stored_is_remembered(api, server, answer, error):
     known = {}
 

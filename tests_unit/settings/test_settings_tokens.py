@@ -199,6 +199,7 @@ class TestOfSeveralProjects:
         ("rep\u00a0secret", "spaces or control characters"),
         ("rep\u200bsecret", "spaces or control characters"),
         ("rep„secret“", "no HTTP header can carry"),
+        ("rep_sécret", "no HTTP header can carry"),
     ],
 )
 @pytest.mark.parametrize(

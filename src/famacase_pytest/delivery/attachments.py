@@ -26,7 +26,7 @@ from famacase_pytest.delivery.parts import (
     reason_of,
 )
 from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
-from famacase_pytest.errors import Rejected
+from famacase_pytest.errors import Rejected, Unreachable
 
 __all__ = [
     "Attachment",
@@ -48,6 +48,12 @@ __all__ = [
 
 # Answers that can be about one file of the request. Any other refusal would be repeated for each half.
 _ABOUT_CONTENT = frozenset({400, 413, 415, 422})
+
+# The answer of a server that has failed, maybe on one of the files.
+_SERVER_ERROR = 500
+
+# Files on which a server that has taken no other may fail before the fault is held to be its own.
+_SUSPECTS = 2
 
 
 class Uploads(Protocol):
@@ -146,6 +152,7 @@ def upload_parts(
     refused: Callable[[Part, str], None],
     planned: Sequence[tuple[str, Sequence[Part]]] = (),
     plan: Callable[[Sequence[Part]], str] = lambda parts: str(uuid.uuid4()),
+    hopeless: Callable[[Part], bool] = lambda part: False,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> None:
     """Uploads files whose fingerprints are known, in groups and several requests at a time.
@@ -159,6 +166,8 @@ def upload_parts(
         refused: told why a file cannot be uploaded.
         planned: groups that an earlier process was about to send, with the keys of their requests.
         plan: gives the key of a group's request, before it is sent.
+        hopeless: asked about a file on which alone the server failed (500): whether it has done so often
+            enough for the file to be given up as refused.
         limits: of the contract.
 
     The functions are called from the uploading threads, one at a time.
@@ -166,7 +175,7 @@ def upload_parts(
     Raises:
         Unreachable, Refused: a request failed for a reason that is not about its files.
     """
-    upload = _Upload(api, project, uploaded, refused, plan)
+    upload = _Upload(api, project, uploaded, refused, plan, hopeless)
     upload.run([*planned, *((None, parts_) for parts_ in group(parts, limits))], workers)
 
 
@@ -197,8 +206,13 @@ class _Upload:
         uploaded: Callable[[Part, str], None],
         refused: Callable[[Part, str], None],
         plan: Callable[[Sequence[Part]], str],
+        hopeless: Callable[[Part], bool],
     ) -> None:
         self._api = api
+        self._hopeless = hopeless
+        # Files on which alone the server failed.
+        self._broken: list[tuple[Part, Unreachable]] = []
+        self._has_uploaded = False
         self._project = project
         self._uploaded = uploaded
         self._refused = refused
@@ -207,6 +221,22 @@ class _Upload:
         self._stopped = threading.Event()
 
     def run(self, groups: Sequence[tuple[str | None, Sequence[Part]]], workers: int) -> None:
+        self._send_all(groups, workers)
+        held_back = [
+            error
+            for part, error in self._broken
+            if not self._given_up(part, f"the server failed on it: {error.status} {error.detail}".rstrip())
+        ]
+        if held_back:
+            raise held_back[0]
+
+    def _given_up(self, part: Part, reason: str) -> bool:
+        if not self._hopeless(part):
+            return False
+        self._give_up([part], reason)
+        return True
+
+    def _send_all(self, groups: Sequence[tuple[str | None, Sequence[Part]]], workers: int) -> None:
         if workers <= 1 or len(groups) <= 1:
             for key, parts in groups:
                 self._send(key, parts)
@@ -253,13 +283,23 @@ class _Upload:
                 rest = [part for part in request if part is not error.part]
                 if rest:
                     waiting.append((None, rest))
+            except Unreachable as error:
+                # It may be one of the files: the others are not to wait for it.
+                if error.status != _SERVER_ERROR:
+                    raise
+                if len(request) > 1:
+                    waiting += _halves(request)
+                    continue
+                self._broken.append((request[0], error))
+                if len(self._broken) > _SUSPECTS and not self._has_uploaded:
+                    raise  # it is the server
             except Rejected as error:
                 if len(request) > 1 and error.status in _ABOUT_CONTENT:
-                    half = len(request) // 2
-                    waiting += [(None, request[half:]), (None, request[:half])]
+                    waiting += _halves(request)
                 else:
                     self._give_up(request, f"refused by the server: {error.status} {error.detail}".rstrip())
             else:
+                self._has_uploaded = True
                 with self._lock:
                     for part, id_ in zip(request, ids):
                         self._uploaded(part, id_)
@@ -272,3 +312,9 @@ class _Upload:
         with self._lock:
             for part in parts:
                 self._refused(part, reason)
+
+
+def _halves(request: list[Part]) -> list[tuple[str | None, list[Part]]]:
+    """Two smaller requests; the first half is sent first, since the last one in the list is."""
+    half = len(request) // 2
+    return [(None, request[half:]), (None, request[:half])]

@@ -8,6 +8,7 @@ The same code serves the courier beside a session, the pytest process itself whe
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
 
@@ -28,6 +29,9 @@ MAX_POST_BYTES = 8 * 1024 * 1024
 # Answers that are about what was sent, not about the run; the batch is halved until the offender stands
 # alone.
 _ABOUT_RESULTS = frozenset({400, 413, 422})
+
+# Rounds in which the server may fail (500) on one file alone, before its result goes without it.
+_TRIES_AT_A_FILE = 4
 
 RunKey = tuple[str, int]
 
@@ -56,6 +60,7 @@ class Deliverer:
         self._api = api
         self._batch_size = batch_size
         self._workers = workers
+        self._failures: Counter[Fingerprint] = Counter()
         self.completes = True
         self.blocked: dict[RunKey, Refused] = {}
         self._set_aside: set[tuple[str, int]] = set()
@@ -213,6 +218,10 @@ class Deliverer:
         def refused(part: Part, reason: str) -> None:
             self._ledger.record_problem(project, fingerprint_of(part), reason)
 
+        def hopeless(part: Part) -> bool:
+            self._failures[fingerprint_of(part)] += 1
+            return self._failures[fingerprint_of(part)] >= _TRIES_AT_A_FILE
+
         upload_parts(
             self._api,
             project,
@@ -222,6 +231,7 @@ class Deliverer:
             plan=plan,
             uploaded=uploaded,
             refused=refused,
+            hopeless=hopeless,
         )
 
     def _post(self, project: str, run_id: int, batch: Sequence[tuple[Item, str]]) -> None:
