@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from resolving import Resolve
 
+from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.table import OWN, UPSTREAM
 
 KNOWN = frozenset(f"QASE_{row.name}" for row in UPSTREAM if row.in_environment)
@@ -108,3 +109,12 @@ def test_an_unfamiliar_name_in_a_list_is_allowed_with_a_warning(
     (warning,) = resolved({**complete, variable: text}).warnings
     assert warning.startswith(f'{variable} in the environment names "{strange}", which is not among')
     assert warning.endswith(hint or ".")
+
+
+def test_what_is_missing_is_said_with_what_was_misspelt(resolved: Resolve, complete: dict[str, str]) -> None:
+    del complete["FAMACASE_TESTOPS_PROJECT"]
+    with pytest.raises(SettingsError) as caught:
+        resolved({**complete, "FAMACASE_TESTOPS_PROJET": "SHOP"}, known_upstream=KNOWN)
+    missing, misspelt = str(caught.value).splitlines()
+    assert "FAMACASE_TESTOPS_PROJECT" in missing
+    assert misspelt.endswith("Did you mean FAMACASE_TESTOPS_PROJECT?")
