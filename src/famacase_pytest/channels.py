@@ -209,7 +209,8 @@ def _check_room(directory: Path) -> None:
             with System.open_file(path, "wb") as file:
                 file.write(bytes(_ROOM))
         finally:
-            System.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                System.unlink(path)
     except OSError as error:
         raise OutboxUnavailable(
             f"The outbox {directory} has no room: {error}. Nothing is stored there. "

@@ -29,6 +29,10 @@ _TESTLESS = (
 )
 
 
+# Options of xdist that ask for workers.
+_WORKERS = ("numprocesses", "tx")
+
+
 def begin(config: pytest.Config) -> Session | None:
     """Decide what the session is to Famacase, and make it so.
 
@@ -119,9 +123,10 @@ class Bystander(Speaker):
         Args:
             inside: whether another session of this process is under way, whose plugin instance stays its own.
         """
-        for option in ("qase_mode", "qase_fallback"):
-            self._monkeypatch.setattr(self._config.option, option, "off", raising=False)
-        if hasattr(self._config.hook, "pytest_configure_node") or hasattr(self._config, "workerinput"):
+        options = self._config.option
+        for name in ("qase_mode", "qase_fallback"):
+            self._monkeypatch.setattr(options, name, "off", raising=False)
+        if hasattr(self._config, "workerinput") or any(getattr(options, name, None) for name in _WORKERS):
             upstream.leave_lock_file(self._monkeypatch)
         if inside:
             upstream.set_aside_plugin_instance(self._monkeypatch)
