@@ -17,7 +17,6 @@ from .delivery.outbox import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable
 from .delivery.outbox_channel import OutboxChannel
 from .delivery.sink import Sink
 from .delivery.spawn import Courier
-from .delivery.system import System
 from .delivery.worker import WorkerChannel
 from .settings.model import Settings
 
@@ -31,9 +30,6 @@ SPARE = "famacase-outbox"
 
 # Seconds that taking the lock of one's own session may take.
 _PRESENCE = 10.0
-
-# Bytes that must be free: what an outbox takes before its first result, and some results.
-_ROOM = MIB // 2
 
 # Earlier sessions that a new one looks at.
 _LOOKED_AT = 20
@@ -182,7 +178,6 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox,
         outbox = None
         try:
             outbox = Outbox.create(base, meta)
-            _check_room(outbox.directory)
             # Another session that begins now may look for a moment whether this one is alive.
             outbox.presence().acquire(_PRESENCE)
             sink = _sink(settings, outbox, f"main-{os.getpid()}", tell)
@@ -199,23 +194,6 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox,
         return outbox, sink
     tell(f"{problem} Results of this session are sent directly, and are lost if the back end is away.")
     return None
-
-
-def _check_room(directory: Path) -> None:
-    """Raises OutboxUnavailable where there is no room to begin in: what begins there would soon break off."""
-    path = directory / "room"
-    try:
-        try:
-            with System.open_file(path, "wb") as file:
-                file.write(bytes(_ROOM))
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                System.unlink(path)
-    except OSError as error:
-        raise OutboxUnavailable(
-            f"The outbox {directory} has no room: {error}. Nothing is stored there. "
-            "Free disk space, or point FAMACASE_OUTBOX_DIR to another directory."
-        ) from error
 
 
 def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:

@@ -101,16 +101,17 @@ def _environment(
     arguments: argparse.Namespace, settings: Settings, api: ReporterApi, project: str
 ) -> int | None:
     """The id of the environment, which settings give as slug or number, as for a session."""
-    given = arguments.environment or _value(settings.environment)
-    if given is None or str(given).isdecimal():
-        return None if given is None else int(given)
-    found = api.environment_id(project, str(given))
+    source: object
+    if arguments.environment:
+        given, source = arguments.environment, "--environment"
+    elif settings.environment is not None and settings.environment.value:
+        given, source = settings.environment.value, settings.environment.source
+    else:
+        return None
+    if given.isdecimal():
+        return int(given)
+    found = api.environment_id(project, given)
     if found is None:
-        source = (
-            "--environment"
-            if arguments.environment or not settings.environment
-            else settings.environment.source
-        )
         raise SettingsError(
             f"Project {project} has no environment with the slug {given!r}: no run was created. "
             f"Check {source}."

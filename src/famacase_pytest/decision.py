@@ -12,6 +12,7 @@ import pytest
 from . import upstream
 from .errors import SettingsError, UpstreamMismatch
 from .session import Session
+from .settings import early
 from .settings.model import resolve
 from .speaker import Speaker, defect
 from .upstream import imports
@@ -28,9 +29,19 @@ _TESTLESS = (
     "setupplan",
 )
 
-
 # Options of xdist that ask for workers.
 _WORKERS = ("numprocesses", "tx")
+
+
+def prepare() -> None:
+    """Do what cannot wait for the command line, as far as environment and files tell already what will be."""
+    imports.answered(os.environ)
+    known = early.look(os.environ, Path.cwd())
+    if known.on:
+        imports.load_sparing_clients()
+    if known.reports:
+        # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
+        from . import channels  # noqa: F401
 
 
 def begin(config: pytest.Config) -> Session | None:

@@ -5,9 +5,7 @@ A session that does not use Famacase passes through here without importing anyth
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,17 +15,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    from .settings import early
+    from .decision import prepare
     from .settings.options import add_options, record
-    from .upstream import imports, option_registration
+    from .upstream import option_registration
 
-    imports.answered(os.environ)
-    known = early.look(os.environ, Path.cwd())
-    if known.on:
-        imports.load_sparing_clients()
-    if known.reports:
-        # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
-        from . import channels  # noqa: F401
+    prepare()
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
 
 

@@ -31,6 +31,7 @@ from famacase_pytest.delivery.database import (
 from famacase_pytest.delivery.depot import FULL
 from famacase_pytest.delivery.feed import Feeds, writer_names
 from famacase_pytest.delivery.ledger import LEDGER, Ledger
+from famacase_pytest.delivery.parts import MIB
 from famacase_pytest.delivery.pending import Pending
 from famacase_pytest.delivery.premises import SESSION, make_session, remove_session, sessions
 from famacase_pytest.delivery.records import Item, Run, StoredFile, Waiting
@@ -51,6 +52,9 @@ __all__ = [
     "Writer",
     "sessions",
 ]
+
+# Bytes that must be free in a new session's directory: what its writers take at once, and some results.
+_ROOM = MIB // 2
 
 _SESSION = Schema(
     """
@@ -118,6 +122,7 @@ class Outbox:
                 _put_meta(database, rows)
             finally:
                 database.close()
+            _check_room(directory)
 
         # The time is for people and for the order of a list; the rest makes the name unique.
         stamp = System.strftime("%Y%m%dT%H%M%SZ", System.gmtime())
@@ -392,6 +397,14 @@ class Outbox:
                 if feed.has_finished(item.project, item.run_id, item.result_id):
                     return True
         return False
+
+
+def _check_room(directory: str) -> None:
+    """Raises OSError where there is no room to begin in: what begins there would soon break off."""
+    path = f"{directory}/room"
+    with System.open_file(path, "wb") as file:
+        file.write(bytes(_ROOM))
+    System.unlink(path)
 
 
 def _put_meta(database: Database, rows: list[tuple[str, str]]) -> None:

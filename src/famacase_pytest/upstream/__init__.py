@@ -75,11 +75,8 @@ def set_aside_plugin_instance(monkeypatch: Any) -> None:
             file, back.
     """
     from . import guards
-    from .patches import TABLE, apply
 
-    for row in TABLE:
-        if row.name == "plugin instance":
-            apply(row, monkeypatch, None)
+    _apply_row("plugin instance", monkeypatch)
     monkeypatch.setattr("qase.pytest.plugin.QasePytestPlugin.meta_run_file", guards.nowhere())
 
 
@@ -89,10 +86,15 @@ def leave_lock_file(monkeypatch: Any) -> None:
     Args:
         monkeypatch: pytest's ``MonkeyPatch``.
     """
+    # An upstream in which the row has moved stays as it is.
+    with contextlib.suppress(ImportError, AttributeError):
+        _apply_row("lock file", monkeypatch)
+
+
+def _apply_row(name: str, monkeypatch: Any) -> None:
+    """Apply a row of the table that needs no session's bindings."""
     from .patches import TABLE, apply
 
     for row in TABLE:
-        if row.name == "lock file":
-            # An upstream in which the row has moved stays as it is.
-            with contextlib.suppress(ImportError, AttributeError):
-                apply(row, monkeypatch, None)
+        if row.name == name:
+            apply(row, monkeypatch, None)

@@ -214,10 +214,10 @@ def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]
     before the next test.
     """
 
+    from qase.commons.models.result import Result
+
     def start_pytest_item(plugin: Any, item: Any) -> None:
         if plugin._current_item is item and _runs_once(plugin, item.config):
-            from qase.commons.models.result import Result
-
             plugin.runtime.result = Result(title=item.name, signature="")
         else:
             upstream(plugin, _Marked(item))
