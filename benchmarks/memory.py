@@ -1,4 +1,4 @@
-"""``python -m benchmarks.memory``: what attachments add to the memory of pytest and of the courier.
+"""``python -m benchmarks.memory``: what attachments add to the memory of pytest and of the relay.
 
 Three sessions against a local back end: without attachments, with 1 GiB of files on disk, with 10,000
 attachments of 200 KB that a test has as bytes. What counts is the peak of the resident memory of each of the
@@ -66,13 +66,13 @@ class Peaks:
     """The peaks of one session.
 
     Attributes:
-        pytest, courier: MiB.
+        pytest, relay: MiB.
         seconds: from the start of the session to its end.
         stored: MiB of attachments that the back end has of it.
     """
 
     pytest: float
-    courier: float
+    relay: float
     seconds: float
     stored: float
 
@@ -97,13 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured = _measure_all(Path(base), sessions)
     first = next(iter(measured.values()))
     grown = {
-        name: (peaks.pytest - first.pytest, peaks.courier - first.courier) for name, peaks in measured.items()
+        name: (peaks.pytest - first.pytest, peaks.relay - first.relay) for name, peaks in measured.items()
     }
-    print(f"{'':32}{'pytest':>16}{'courier':>18}{'stored':>10}{'time':>8}")
+    print(f"{'':32}{'pytest':>16}{'relay':>18}{'stored':>10}{'time':>8}")
     for name, peaks in measured.items():
         more = grown[name]
         print(
-            f"{name:32}{peaks.pytest:8.1f} ({more[0]:+5.1f}){peaks.courier:10.1f} ({more[1]:+5.1f})"
+            f"{name:32}{peaks.pytest:8.1f} ({more[0]:+5.1f}){peaks.relay:10.1f} ({more[1]:+5.1f})"
             f"{peaks.stored:10.0f}{peaks.seconds:8.1f}"
         )
     print(f"Memory and amounts in MiB, time in seconds; the limit is {LIMIT:+.0f}.")
@@ -131,18 +131,18 @@ def _measure_all(base: Path, sessions: Mapping[str, tuple[str, int, int]]) -> di
             )
             before = _stored(base / "server")
             began = time.monotonic()
-            pytest_peak, courier_peak = _peaks(directory, server.url, amount, files)
+            pytest_peak, relay_peak = _peaks(directory, server.url, amount, files)
             seconds = time.monotonic() - began
             stored = _stored(base / "server") - before
             if stored < amount[1] * amount[2] / MIB * 0.99:
                 output = (directory / "output").read_text("utf-8", "replace")
                 raise SystemExit(f"{name}: only {stored:.0f} MiB have arrived.\n{output}")
-            measured[name] = Peaks(pytest_peak, courier_peak, seconds, stored)
+            measured[name] = Peaks(pytest_peak, relay_peak, seconds, stored)
     return measured
 
 
 def _peaks(directory: Path, url: str, amount: tuple[str, int, int], files: Path) -> tuple[float, float]:
-    """Run one session; gives the peaks of pytest and of its courier, in MiB."""
+    """Run one session; gives the peaks of pytest and of its relay, in MiB."""
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(("FAMACASE_", "QASE_"))
     }
@@ -163,27 +163,27 @@ def _peaks(directory: Path, url: str, amount: tuple[str, int, int], files: Path)
         )
         ends = time.monotonic() + _TIMEOUT
         peaks: dict[int, int] = {}
-        courier = 0
+        relay = 0
         while session.poll() is None:
             if time.monotonic() > ends:
                 session.kill()
                 raise SystemExit(f"A session did not end within {_TIMEOUT:.0f} s.")
-            courier = courier or _courier_of(session.pid)
-            for pid in (session.pid, courier):
+            relay = relay or _relay_of(session.pid)
+            for pid in (session.pid, relay):
                 peaks[pid] = max(peaks.get(pid, 0), _high_water(pid))
             time.sleep(_LOOK)
         if session.returncode:
             output.seek(0)
             raise SystemExit(output.read().decode("utf-8", "replace"))
-    return peaks[session.pid] / 1024, peaks.get(courier, 0) / 1024
+    return peaks[session.pid] / 1024, peaks.get(relay, 0) / 1024
 
 
-def _courier_of(pid: int) -> int:
-    """The courier among the children of a process; 0 if there is none yet."""
+def _relay_of(pid: int) -> int:
+    """The relay among the children of a process; 0 if there is none yet."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
         for child in children:
-            if b"delivery.courier" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"relay.main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return int(child)
     except OSError:
         return 0  # one of them has just ended

@@ -30,7 +30,7 @@ class Measured:
     Attributes:
         wall: seconds from the start of the process to its exit.
         cpu: seconds of processor time, of pytest and all processes that it waited for: pip, ldconfig,
-            workers, the courier.
+            workers, the relay.
         peak: MiB of the largest process among those.
         peaks: MiB by kind of process, where memory was watched.
         recorded: what the back end got, see ``recorder.Record.summary``.
@@ -144,7 +144,7 @@ class _MemoryWatch:
 
 
 def _family(root: int) -> dict[int, str]:
-    """The processes below one that are a courier of ours or pytest itself."""
+    """The processes below one that are a relay of ours or pytest itself."""
     found = {root: "pytest"}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != root:
@@ -153,8 +153,8 @@ def _family(root: int) -> dict[int, str]:
                 line = (entry / "cmdline").read_text()
             except (OSError, ValueError):
                 continue  # it has ended meanwhile
-            if parent == root and "famacase_pytest.delivery.courier" in line:
-                found[int(entry.name)] = "courier"
+            if parent == root and "famacase_pytest.relay.main" in line:
+                found[int(entry.name)] = "relay"
     return found
 
 

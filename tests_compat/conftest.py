@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.server.process import ServerProcess
 
 HERE = Path(__file__).parent

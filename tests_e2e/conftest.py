@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.server.process import ServerProcess
 from fault_layer import FaultLayer
 from sessions import SAMPLE, TOKENS, Project, Runs, copy_sample, new_project, recording

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from contract import violations
-from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.errors import Refused
 from famacase_pytest.server.process import ServerProcess
 from fault_layer import FaultLayer

@@ -94,7 +94,7 @@ def test_gone_from_the_middle_on(watched, layer, resent, fault):
 
 
 def test_gone_and_back_again(watched, layer, runs):
-    """The courier goes on trying while tests run."""
+    """The relay goes on trying while tests run."""
     session = watched.project.start(FAMACASE_FLUSH_INTERVAL="0.1", FAMACASE_RETRY_ATTEMPTS="1")
     watched.wait_at("middle")
     layer.wait_for("createResults", answered=True)
@@ -186,7 +186,7 @@ def test_a_back_end_that_answers_nothing_any_more(watched, layer, resent):
 
 
 def test_not_waiting_at_all(small, layer, runs):
-    """The courier goes on by itself, completes the run and cleans up."""
+    """The relay goes on by itself, completes the run and cleans up."""
     rule = layer.faults.add("createResults", hang())
     outcome = small.project.run(FAMACASE_DRAIN_TIMEOUT="0", leaves=[".famacase"])
     assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed")
@@ -243,7 +243,7 @@ def test_interrupted_while_tests_run(watched, layer, runs):
 
 
 def test_interrupted_with_workers_from_a_terminal(watched, layer, runs):
-    """A terminal sends the signal to all processes of its group: the workers, not the courier."""
+    """A terminal sends the signal to all processes of its group: the workers, not the relay."""
     session = subprocess.Popen(
         watched.project.command(["-n2", "--dist=loadfile"]),
         cwd=watched.project.directory,

@@ -1,4 +1,4 @@
-"""Processes that die: pytest, its workers, the courier."""
+"""Processes that die: pytest, its workers, the relay."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def check_gates(gates, server, runs, mark, outcome):
     gates.alone()
 
 
-# The courier
+# The relay
 
 
 @pytest.mark.parametrize("fatal", ["uploadAttachments", "createResults"])
-def test_the_courier_is_killed(gates, server, layer, runs, tmp_path, fatal):
+def test_the_relay_is_killed(gates, server, layer, runs, tmp_path, fatal):
     """While the answer to a call is on its way, of which the next one cannot know whether it was done."""
     layer.faults.add(fatal, hang(applied=True))
     session = gates.project.start()
@@ -58,7 +58,7 @@ def test_the_courier_is_killed(gates, server, layer, runs, tmp_path, fatal):
         lambda: check(any(exchange.forwarded for exchange in layer.exchanges(fatal))),
         "the back end does not get the call",
     )
-    gates.kill_courier()
+    gates.kill_relay()
     for gate in ("second", "third"):
         gates.open(gate)
     outcome = gates.project.finish(session)
@@ -66,17 +66,19 @@ def test_the_courier_is_killed(gates, server, layer, runs, tmp_path, fatal):
     check_gates(gates, server, runs, tmp_path.name, outcome)
 
 
-def test_the_courier_is_killed_twice(gates, server, layer, runs, tmp_path):
+def test_the_relay_is_killed_twice(gates, server, layer, runs, tmp_path):
     session = gates.project.start()
     for gate in ("first", "second"):
         gates.wait_at(gate)
-        gates.kill_courier()
+        gates.kill_relay()
         gates.open(gate)
     gates.wait_at("third")
-    assert not any("delivery.courier" in command for command in gates.processes().values())
+    assert not any("relay.main" in command for command in gates.processes().values())
     gates.open("third")
     outcome = gates.project.finish(session)
-    assert outcome.notices == ["famacase: The courier process died twice; results are delivered from here."]
+    assert outcome.notices == [
+        "famacase: The relay process died twice: pytest itself delivers, after the last test."
+    ]
     check_gates(gates, server, runs, tmp_path.name, outcome)
 
 
@@ -144,7 +146,7 @@ def test_workers_die(deadly, runs):
 
 @pytest.mark.parametrize("way", ["exit_at_once", "exit_from_a_thread"])
 def test_pytest_dies_in_a_test(deadly, runs, way):
-    """The courier sees to what is left."""
+    """The relay sees to what is left."""
     outcome = deadly.project.run(WAYS=way, leaves=[".famacase"])
     assert outcome.code == {"exit_at_once": 3, "exit_from_a_thread": 1}[way]
     deadly.alone()
@@ -157,15 +159,15 @@ def test_pytest_dies_in_a_test(deadly, runs, way):
     assert result["message"] == "the process ended during this test"
 
 
-def test_pytest_and_the_courier_die_in_a_test(gates, layer, runs):
+def test_pytest_and_the_relay_die_in_a_test(gates, layer, runs):
     """Whoever sends the rest sees to the test as well."""
     session = gates.project.start()
     gates.wait_at("first")
     gates.open("first")
     pytest_process = gates.wait_at("second")
-    courier = gates.courier()
+    relay = gates.relay()
     os.kill(pytest_process, signal.SIGSTOP)
-    os.kill(courier, signal.SIGKILL)
+    os.kill(relay, signal.SIGKILL)
     os.kill(pytest_process, signal.SIGKILL)
     gates.project.finish(session, leaves=[".famacase"])
     gates.alone()

@@ -25,8 +25,8 @@ SEED = 20
 LAUNCHER = """
     import os, signal, sys
     import pytest, xdist, qase.pytest, qase.pytest.conftest
-    import famacase_pytest.session, famacase_pytest.channels, famacase_pytest.upstream.client
-    import famacase_pytest.upstream.config_reader, famacase_pytest.upstream.each_test
+    import famacase_pytest.session, famacase_pytest.wiring, famacase_pytest.upstream.client
+    import famacase_pytest.upstream.config_reader, famacase_pytest.upstream.capture
     import famacase_pytest.upstream.patches, famacase_pytest.upstream.plan_loader
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -80,14 +80,14 @@ class Killer:
         print(name, file=self._launcher.stdin, flush=True)
         return int(self._launcher.stdout.readline())
 
-    def kill(self, name: str, pid: int, after: int, pause: float, with_courier: bool) -> None:
+    def kill(self, name: str, pid: int, after: int, pause: float, with_relay: bool) -> None:
         """Kill a session.
 
         Args:
             name, pid: of the session.
             after: tests that have ended before.
             pause: seconds after that.
-            with_courier: kill its courier first.
+            with_relay: kill its relay first.
         """
         eventually(
             lambda: check(len(self.noted(name)) >= after or not Path(f"/proc/{pid}").exists()),
@@ -96,11 +96,11 @@ class Killer:
         # No event is waited for: the moment is what is chosen at random.
         time.sleep(pause)
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            if with_courier:
+            if with_relay:
                 # Stopped first, so that it does not start another one.
                 os.kill(pid, signal.SIGSTOP)
-                for courier in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                    os.kill(int(courier), signal.SIGKILL)
+                for relay in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                    os.kill(int(relay), signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
 
     def noted(self, name: str) -> list[str]:

@@ -140,7 +140,7 @@ def test_no_directory_can_be_made(project, runs, spare, arguments):
     assert (outcome.code, outcome.counts) == (0, "10 passed"), outcome.output
     (line,) = outcome.notices
     assert "The outbox cannot be made in" in line
-    assert ("instead" if spare else "are sent directly") in line
+    assert ("instead" if spare else "are held in memory") in line
     assert outcome.lines("famacase: 10 results delivered to ")
     run = runs.only()
     assert (run["status"], run["stats"]) == ("completed", {"passed": 10})

@@ -50,7 +50,7 @@ def test_results_are_seen_while_the_suite_runs(project, layer, api):
     assert sum(posts) == 13
 
 
-def test_no_token_in_an_outbox_nor_in_its_courier(project, layer, runs, tmp_path):
+def test_no_token_in_an_outbox_nor_in_its_relay(project, layer, runs, tmp_path):
     """In a directory that holds other things, too, which stay there."""
     project.write(
         test_one="""
@@ -78,23 +78,23 @@ def test_no_token_in_an_outbox_nor_in_its_courier(project, layer, runs, tmp_path
     session = project.start(**everywhere)
     pytest_process = watched.wait_at("middle")
     layer.wait_for("createResults")
-    courier = watched.courier()
+    relay = watched.relay()
 
     def held():
-        """All bytes that the outbox and its courier show."""
+        """All bytes that the outbox and its relay show."""
         found = [path.read_bytes() for path in place.rglob("*") if path.is_file()]
         assert any(b"test_first" in content for content in found)
-        for name in ("cmdline", "environ") if courier in watched.processes() else ():
-            with open(f"/proc/{courier}/{name}", "rb") as file:
+        for name in ("cmdline", "environ") if relay in watched.processes() else ():
+            with open(f"/proc/{relay}/{name}", "rb") as file:
                 found.append(file.read())
         return b"\0".join(found)
 
     assert not [token for token in TOKENS.values() if token.encode() in held()]
-    assert courier in watched.processes()
+    assert relay in watched.processes()
     (outbox,) = (path for path in place.iterdir() if path.is_dir())
     assert (outbox.stat().st_mode & 0o777) == 0o700
     assert sorted(os.listdir(place)) == sorted([outbox.name, "mine.txt"])
-    os.kill(courier, signal.SIGKILL)
+    os.kill(relay, signal.SIGKILL)
     os.kill(pytest_process, signal.SIGKILL)
     project.finish(session, leaves=["qase.log", "logs"])
     watched.alone()
@@ -147,7 +147,7 @@ def test_many_earlier_sessions(project, runs):
     script = """
         import time
         from pathlib import Path
-        from famacase_pytest.delivery.outbox import Outbox
+        from famacase_pytest.delivery.outbox.store import Outbox
 
         for number in range(22):
             with Outbox.create(Path(".famacase/outbox"), {"created": time.time()}) as outbox:

@@ -1,4 +1,4 @@
-"""However much is attached, neither pytest nor the courier holds it in memory; equal content is sent once."""
+"""However much is attached, neither pytest nor the relay holds it in memory; equal content is sent once."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_memory_does_not_grow_with_what_is_attached(project, layer, runs, files)
     peaks = []
     for tests in (0, 4):
         session = project.start(TESTS=str(tests), FILES=str(files), FAMACASE_FLUSH_INTERVAL="0.1")
-        pytest_process, courier = watched.wait_at("end"), watched.courier()
-        # All but the last result has arrived, so that the courier's work is done.
+        pytest_process, relay = watched.wait_at("end"), watched.relay()
+        # All but the last result has arrived, so that the relay's work is done.
         ends = time.monotonic() + 60
         while sum(len(post.results) for post in layer.exchanges("createResults")) < 2 * tests:
             assert time.monotonic() < ends
             layer.wait_for("createResults", len(layer.exchanges("createResults")) + 1, answered=True)
-        peaks.append((high_water(pytest_process), high_water(courier)))
+        peaks.append((high_water(pytest_process), high_water(relay)))
         watched.open("end")
         outcome = project.finish(session, timeout=120)
         assert (outcome.code, outcome.notices) == (0, []), outcome.output

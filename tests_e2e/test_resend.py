@@ -32,8 +32,8 @@ SUITE = """
 # What a release does that has another format of the outbox: each database is brought to it when it is opened.
 NEWER_RELEASE = """
     import sys
-    from famacase_pytest.delivery import ledger, outbox, writer
-    for schema in (outbox._SESSION, ledger.LEDGER, writer.WRITER):
+    from famacase_pytest.delivery.outbox import ledger, store, writer
+    for schema in (store._SESSION, ledger.LEDGER, writer.WRITER):
         object.__setattr__(schema, "version", 2)
         object.__setattr__(schema, "upgrades", {1: "CREATE TABLE more (value TEXT)"})
     from famacase_pytest.cli import main
@@ -186,7 +186,7 @@ def test_two_at_a_time(leaving, layer, runs):
     assert leaving.is_clean()
 
 
-def test_beside_the_courier_of_a_session_that_was_killed(leaving, layer, runs):
+def test_beside_the_relay_of_a_session_that_was_killed(leaving, layer, runs):
     """It is waited for, and what it delivers is not sent again; the run stays open."""
     leaving.project.write(test_one=SUITE.replace("GATED", "True"))
     layer.faults.add("createResults", hang())
@@ -222,7 +222,7 @@ def test_beside_a_session_that_is_under_way(leaving, layer, runs):
     refused = leaving.resend("--discard", name, leaves=None)
     assert refused.code == 1
     assert "is under way, or is being sent: nothing is discarded" in refused.output
-    assert len(layer.exchanges("createResults")) - before <= 1, "the courier's own"
+    assert len(layer.exchanges("createResults")) - before <= 1, "the relay's own"
     leaving.open("second")
     outcome = leaving.project.finish(session, leaves=None)
     assert (outcome.code, outcome.notices) == (0, [])

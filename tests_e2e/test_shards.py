@@ -129,7 +129,7 @@ def test_the_run_of_a_session_is_handed_on(project, layer, runs):
 
 
 def test_the_runs_of_several_projects_are_handed_on(project, layer, runs):
-    """One of them is created by the courier, while tests run: it is known at the end."""
+    """One of them is created by the relay, while tests run: it is known at the end."""
     project.write(
         test_one="""
         from qase.pytest import qase

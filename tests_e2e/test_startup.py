@@ -34,7 +34,7 @@ def say():
 
 CLIENTS = ("qase.api_client_v1", "qase.api_client_v2")
 # What costs most of a start, and nobody but a session that reports needs.
-TRANSPORT = {"requests", "sqlite3", "famacase_pytest.delivery.api", "famacase_pytest.delivery.outbox"}
+TRANSPORT = {"requests", "sqlite3", "famacase_pytest.delivery.api", "famacase_pytest.delivery.outbox.store"}
 
 QASE = {
     "QASE_MODE": "testops",

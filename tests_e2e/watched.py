@@ -101,20 +101,20 @@ class Watched:
                             found[int(entry.name)] = command
         return found
 
-    def courier(self) -> int:
-        """The process of the one courier that works, once it does."""
+    def relay(self) -> int:
+        """The process of the one relay that works, once it does."""
 
         def look() -> int:
-            (pid,) = [pid for pid, command in self.processes().items() if "delivery.courier" in command]
+            (pid,) = [pid for pid, command in self.processes().items() if "relay.main" in command]
             return pid
 
-        return eventually(look, "there is no courier")
+        return eventually(look, "there is no relay")
 
-    def kill_courier(self) -> None:
-        """Kill the courier, and wait until it is gone."""
-        pid = self.courier()
+    def kill_relay(self) -> None:
+        """Kill the relay, and wait until it is gone."""
+        pid = self.relay()
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: check(pid not in self.processes()), f"the courier {pid} does not die")
+        eventually(lambda: check(pid not in self.processes()), f"the relay {pid} does not die")
 
     def alone(self) -> None:
         """Wait until no process of the project's sessions is there any more."""

@@ -32,7 +32,7 @@ ABOVE = {"errors", "settings", "upstream", "delivery", ""}
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {
     "qase": {"upstream"},
-    "pytest": {"plugin", "decision", "session", "speaker", "countdown", "upstream"},
+    "pytest": {"plugin", "activation", "session", "summary", "upstream"},
     "_pytest": {"upstream"},
     "xdist": {"upstream"},
     "requests": {"delivery"},
@@ -133,9 +133,9 @@ ALL = list(imports())
 def test_the_reading_of_imports_itself():
     found = {(entry.importer, entry.imported): entry for entry in ALL}
     assert found["settings.model", ".errors"].at_once
-    assert not found["plugin", ".decision"].at_once
+    assert not found["plugin", ".activation"].at_once
     assert found["upstream.patches", "qase.commons.client.base_api_client"].at_once
-    assert ("delivery.api", ".") in found
+    assert ("delivery.api.client", ".") in found
     assert len({entry.importer for entry in ALL}) > 40
 
 
@@ -193,13 +193,14 @@ def test_the_plugin_imports_nothing_but_pytest_at_once():
 @pytest.mark.parametrize(
     ("module", "without"),
     [
-        ("famacase_pytest.plugin", ("requests", "urllib3", "sqlite3", "qase", "famacase_pytest.decision")),
+        ("famacase_pytest.plugin", ("requests", "urllib3", "sqlite3", "qase", "famacase_pytest.activation")),
         (
-            "famacase_pytest.decision",
-            ("requests", "urllib3", "sqlite3", "qase", "famacase_pytest.delivery.api"),
+            "famacase_pytest.activation",
+            ("requests", "urllib3", "sqlite3", "qase", "famacase_pytest.delivery.api.client"),
         ),
-        ("famacase_pytest.delivery.api", ("pytest", "qase", "famacase_pytest.settings")),
-        ("famacase_pytest.delivery.courier", ("pytest", "qase", "famacase_pytest.settings")),
+        ("famacase_pytest.wiring", ("requests", "urllib3", "ssl", "pytest", "qase")),
+        ("famacase_pytest.delivery.api.client", ("pytest", "qase", "famacase_pytest.settings")),
+        ("famacase_pytest.delivery.relay.main", ("pytest", "qase", "famacase_pytest.settings")),
         ("famacase_pytest.server", ("fastapi", "sqlalchemy", "requests", "famacase_pytest.delivery")),
     ],
 )

@@ -9,13 +9,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import channels
+from . import wiring
 from .errors import SettingsError
 from .settings.model import Settings, resolve
 from .settings.sources import Value
 
 if TYPE_CHECKING:
-    from .delivery.api import ReporterApi
+    from .delivery.api.client import ReporterApi
 
 
 def command_settings() -> Settings:
@@ -78,7 +78,7 @@ def create(arguments: argparse.Namespace) -> int:
     tags = arguments.tags or _value(settings.run_tags)
     if tags:
         body["tags"] = [str(tag) for tag in tags]
-    with channels.open_api(settings) as api:
+    with wiring.open_api(settings) as api:
         environment = _environment(arguments, settings, api, project)
         if environment is not None:
             body["environment_id"] = environment
@@ -91,7 +91,7 @@ def create(arguments: argparse.Namespace) -> int:
 def complete(arguments: argparse.Namespace) -> int:
     """Complete a run."""
     settings = command_settings()
-    with channels.open_api(settings) as api:
+    with wiring.open_api(settings) as api:
         api.complete_run(_project(arguments, settings), arguments.run_id)
     print(f"{settings.base_url}/runs/{arguments.run_id}")
     return 0

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .delivery.outbox import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable
-from .wording import counted
+from .delivery.outbox.store import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable
+from .summary import counted
 
 MIB = 1024 * 1024
 
@@ -33,7 +33,7 @@ def describe(directory: Path) -> Iterator[str]:
 
 def is_under_way(outbox: Outbox) -> bool:
     """Whether the session still runs. Raises OutboxUnavailable."""
-    presence = outbox.presence()
+    presence = outbox.presence_lock()
     if not presence.acquire(_GLANCE):
         return True
     presence.release()

@@ -1,11 +1,12 @@
-"""The pytest plugin: what happens when. ``decision.py`` says what a session is to us, ``session.py`` does it.
+"""The pytest plugin: what happens when. ``activation.py`` decides what a session does, ``session.py`` does
+it.
 
 A session that does not use Famacase passes through here without importing anything beyond this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    from .decision import prepare
+    from .activation import prepare
     from .settings.options import add_options, record
     from .upstream import option_registration
 
@@ -25,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    from .decision import begin
+    from .activation import begin
 
     session = begin(config)
     if session is not None:
@@ -36,20 +37,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    from .decision import end
+    from .activation import end
 
     end(config)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    from .decision import of
+    from .activation import of
 
-    of(session.config).announce()
+    of(session.config).notices.print()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    from .decision import of
+    from .activation import of
 
     of(config).summarize(terminalreporter)
 
@@ -64,27 +65,35 @@ class ReportingHooks:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        with self._session.guarded():
+            self._session.before_tests()
+        return (yield)
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self) -> None:
         with self._session.guarded():
-            self._session.test_began()
+            self._session.test_started()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
         with self._session.guarded():
             self._session.test_finished()
 
-    @pytest.hookimpl(hookwrapper=True, trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
         with self._session.guarded():
-            self._session.ending(exitstatus)
-        yield
-        with self._session.guarded():
-            self._session.finish()
+            self._session.before_completion(exitstatus)
+        try:
+            return (yield)
+        finally:
+            with self._session.guarded():
+                self._session.finish()
 
 
 class XdistHooks:
-    """Registered by an active session where xdist takes part, since these hooks are xdist's own.
+    """Registered by a session that reports where xdist takes part, since these hooks are xdist's own.
 
     Args:
         session: the one that registers it.
@@ -95,7 +104,7 @@ class XdistHooks:
 
     def pytest_xdist_setupnodes(self, config: pytest.Config, specs: Sequence[Any]) -> None:
         with self._session.guarded():
-            self._session.workers_to_come(specs)
+            self._session.before_workers(specs)
 
     def pytest_configure_node(self, node: Any) -> None:
         with self._session.guarded():

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import channels
+from . import wiring
 from .commands import command_settings
-from .delivery.outbox import Outbox, sessions
+from .delivery.outbox.store import Outbox, sessions
 from .errors import FamacaseError, SettingsError
 from .listing import describe, is_under_way
 from .sending import send
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dir",
         type=Path,
         metavar="D",
-        help=f"directory that holds the outboxes (default: FAMACASE_OUTBOX_DIR, or {channels.OUTBOX} here)",
+        help=f"directory that holds the outboxes (default: FAMACASE_OUTBOX_DIR, or {wiring.OUTBOX} here)",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show what waits, and send nothing")
@@ -63,24 +63,24 @@ def _directories(arguments: argparse.Namespace, settings: Settings | None) -> It
     if arguments.dir is not None:
         bases = [arguments.dir]
     else:
-        usual = channels.outbox_base(settings, Path.cwd()) if settings else _base_without_settings()
-        bases = [usual, Path(tempfile.gettempdir()) / channels.SPARE]
+        usual = wiring.outbox_base(settings, Path.cwd()) if settings else _base_without_settings()
+        bases = [usual, Path(tempfile.gettempdir()) / wiring.SPARE]
     for base in bases:
         yield from sessions(base)
 
 
 def _base_without_settings() -> Path:
     try:
-        return channels.outbox_base(command_settings(), Path.cwd())
+        return wiring.outbox_base(command_settings(), Path.cwd())
     except SettingsError:
-        return Path.cwd() / channels.OUTBOX
+        return Path.cwd() / wiring.OUTBOX
 
 
 def _discard(arguments: argparse.Namespace) -> int:
     for directory in _directories(arguments, None):
         if directory.name == arguments.discard:
             with Outbox.open(directory) as outbox:
-                if is_under_way(outbox) or not outbox.delivery_right().acquire():
+                if is_under_way(outbox) or not outbox.delivery_lock().acquire():
                     raise FamacaseError(
                         f"The session {directory.name} is under way, or is being sent: nothing is discarded. "
                         "Wait for its end."

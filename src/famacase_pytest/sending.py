@@ -1,4 +1,4 @@
-"""Sending what a session left behind: what a courier does, when nobody waits for it."""
+"""Sending what a session left behind: what a relay does, when nobody waits for it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import channels
-from .delivery.courier import dispatch, is_anything_left
+from . import wiring
+from .delivery.api.retry import Clock
 from .delivery.deliverer import with_environment
-from .delivery.ledger import Ledger
-from .delivery.outbox import Outbox, OutboxGone
-from .delivery.records import Waiting
-from .delivery.retry import Clock
-from .delivery.unfinished import finish_all
+from .delivery.models import Waiting
+from .delivery.outbox.database import OutboxGone
+from .delivery.outbox.ledger import Ledger
+from .delivery.outbox.store import Outbox, finish_all, is_anything_left
+from .delivery.relay.main import open_api, open_loop
 from .errors import FamacaseError, SettingsError
 from .listing import is_under_way, run_named
 from .settings.address import host_of
 from .settings.model import Settings
-from .wording import counted
+from .summary import counted
 
 # Seconds that sending one session's results may take; each call has its own, much shorter limits.
 _DEADLINE = 24 * 3600.0
@@ -69,7 +69,7 @@ class _Sending:
             self._say("the session is still under way, and delivers its results by itself.")
             return True
         self._check_address()
-        right = outbox.delivery_right()
+        right = outbox.delivery_lock()
         if not right.acquire():
             self._say("waiting for the process that is delivering it.")
             right.acquire(None)
@@ -94,7 +94,7 @@ class _Sending:
         """Point the runs for which something waits to others, all of them or none."""
         runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
         targets = {}
-        with channels.open_api(self._settings) as api:
+        with wiring.open_api(self._settings) as api:
             for project, run_id in counts:
                 if to_run != "new":
                     api.get_run(project, int(to_run))
@@ -115,8 +115,10 @@ class _Sending:
         projects = sorted({project for project, _ in counts} | {run.project for run in outbox.runs()})
         if not projects:
             return None
-        briefing = channels.briefing(self._settings, outbox, projects=projects)
-        dispatcher = dispatch(outbox, ledger, {**briefing, "flush_interval": 0.0})
+        briefing = wiring.relay_briefing(self._settings, outbox, projects=projects)
+        cancelled = threading.Event()
+        api = open_api(briefing, cancelled)
+        dispatcher = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
         dispatcher.deliverer.completes = outbox.meta().get("ended") == "normal"
         progress = _Progress(
             sum(entry.results for entry in counts.values()),

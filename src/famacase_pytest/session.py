@@ -1,4 +1,4 @@
-"""What one pytest session owns: its settings, the patches, the way to the back end, what it has to say."""
+"""One pytest session that reports: its settings, the patches, its transport, what it tells the user."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ import pytest
 from .errors import ApiError
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
-from .speaker import Speaker, defect
-from .wording import counted
+from .summary import Notices, Progress, counted, internal_error
 
 if TYPE_CHECKING:
-    from .countdown import Countdown
-    from .delivery.channel import Channel, Leftovers
-    from .upstream.each_test import TestWatch
+    from .delivery.transport import ControllerTransport, Leftovers, Transport
+    from .upstream.capture import TestCapture
     from .upstream.patches import Installation
 
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
@@ -29,7 +27,7 @@ _BRIEFING = "famacase"
 
 
 class _Guard:
-    """A context that no defect leaves; one for all, since every test passes it twice."""
+    """A context that no internal error leaves; one for all, since every test passes it twice."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -40,11 +38,11 @@ class _Guard:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._session.failed(error)  # a reporter is a guest
+        self._session.failed(error)
         return True
 
 
-class Session(Speaker):
+class Session:
     """Everything of one session that reports to Famacase, in its controller or in one of its workers.
 
     Args:
@@ -54,24 +52,32 @@ class Session(Speaker):
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, notices: Sequence[str]) -> None:
-        super().__init__(config, notices)
+        self.notices = Notices(config, notices)
+        self._config = config
         self._settings = settings
-        self._briefing: dict[str, Any] | None = None
-        if self._is_worker:
-            self._briefing = config.workerinput.get(_BRIEFING, {})  # type: ignore[attr-defined]
+        self._is_worker = self.notices.is_worker
+        # What an xdist worker was handed by its controller.
+        self._briefing: dict[str, Any] = (
+            config.workerinput.get(_BRIEFING, {})  # type: ignore[attr-defined]
+            if self._is_worker
+            else {}
+        )
         self._installation: Installation | None = None
-        self._channel: Channel | None = None
+        self._transport: Transport | None = None
+        # The same one, in a controller.
+        self._controller: ControllerTransport | None = None
+        self._capture: TestCapture | None = None
         self._runs: dict[str, int] = {}
-        self._watch: TestWatch | None = None
         self._leftovers: Leftovers | None = None
         self._plan_cases: dict[str, list[int]] = {}
         self._missing_plans: set[tuple[str, int]] = set()
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
-        self._countdown: Countdown | None = None
-        self._failed = False
-        self._has_failed = False
+        self._progress: Progress | None = None
+        # Whether upstream falls back, since the back end could not be opened.
+        self._fell_back = False
+        self._had_internal_error = False
         self._guard = _Guard(self)
-        self._run_file_refused = False
+        self._run_file_problem = False
 
     # The beginning and the end
 
@@ -82,19 +88,19 @@ class Session(Speaker):
             UpstreamMismatch: the installed upstream is not one that the patches fit; nothing is rebound.
         """
         from .upstream import client, imports, plan_loader
+        from .upstream.capture import TestCapture
         from .upstream.config_reader import ConfigReader
-        from .upstream.each_test import TestWatch
         from .upstream.patches import Bindings, Installation
 
         settings = self._settings
         if settings.mode.value in NEEDS_BACKEND:
             # Opened before anything is rebound: the environment is still what the user gave.
-            self._open_channel()
+            self._open_transport()
         bindings = Bindings(
             client=client.bound_to(self),
             plan_loader=plan_loader.bound_to(self),
             # Where upstream has fallen back to a local report, files are its own to keep.
-            channel=lambda: None if self._failed else self._channel,
+            transport=lambda: None if self._fell_back else self._transport,
             reader=ConfigReader(
                 settings.overlay_environ, settings.overlay_options, settings.overlay_file, self._config
             ),
@@ -107,8 +113,8 @@ class Session(Speaker):
         installation.check()
         installation.install()
         self._installation = installation
-        if self._channel is not None:
-            self._watch = TestWatch(self._config, self._channel)
+        if self._transport is not None:
+            self._capture = TestCapture(self._config, self._transport)
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""
@@ -116,40 +122,42 @@ class Session(Speaker):
             if self._installation is not None:
                 self._installation.undo()
         finally:
-            if self._channel is not None:
-                self._channel.close()
+            if self._transport is not None:
+                self._transport.close()
 
     # What upstream's client and plan loader ask for
 
-    def channel(self) -> Channel:
-        """The way to the back end."""
-        if self._channel is None:
-            self._open_channel()
-        assert self._channel is not None
-        return self._channel
+    def transport(self) -> Transport:
+        """Where results go, and who answers upstream's questions."""
+        if self._transport is None:
+            self._open_transport()
+        assert self._transport is not None
+        return self._transport
 
-    def _open_channel(self) -> None:
-        from . import channels
+    def _open_transport(self) -> None:
+        from . import wiring
 
-        if self._briefing is None:
-            self._note_earlier_sessions()
-            self._channel = channels.for_controller(
-                self._settings, self._config.rootpath, os.environ, self._notices.append
+        if self._is_worker:
+            worker = self._config.workerinput["workerid"]  # type: ignore[attr-defined]
+            self._transport = wiring.worker_transport(
+                self._settings, self._briefing, worker, self.notices.add
             )
         else:
-            worker = self._config.workerinput["workerid"]  # type: ignore[attr-defined]
-            self._channel = channels.for_worker(self._settings, self._briefing, worker, self._notices.append)
+            self._note_earlier_sessions()
+            self._transport = self._controller = wiring.controller_transport(
+                self._settings, self._config.rootpath, os.environ, self.notices.add
+            )
 
     def _note_earlier_sessions(self) -> None:
-        from . import channels
+        from . import wiring
 
-        base = channels.outbox_base(self._settings, self._config.rootpath)
-        waiting, more = channels.waiting_sessions(base, self._notices.append)
+        base = wiring.outbox_base(self._settings, self._config.rootpath)
+        waiting, more = wiring.waiting_sessions(base, self.notices.add)
         if waiting:
             results = sum(waiting)
             whose = "an earlier session" if len(waiting) == 1 else f"{len(waiting)} earlier sessions"
             others = f", and those of {more} more," if more else ""
-            self._notices.append(
+            self.notices.add(
                 f"{counted(results, 'result')} of {whose}{others} "
                 f"{'waits' if results == 1 else 'wait'} in {base}. "
                 f"Send {'it' if results == 1 else 'them'} with: {self._resend_command()}"
@@ -158,11 +166,11 @@ class Session(Speaker):
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """The cases of a plan; kept for the workers, which must not ask the back end."""
         try:
-            self._plan_cases[code] = self.channel().plan_cases(code, plan_id)
+            self._plan_cases[code] = self.transport().plan_cases(code, plan_id)
         except ApiError as error:
             if error.status == 404:
                 self._missing_plans.add((code, plan_id))
-            self._notices.append(f"plan {plan_id} could not be read, so all tests run: {error}")
+            self.notices.add(f"plan {plan_id} could not be read, so all tests run: {error}")
             raise
         return self._plan_cases[code]
 
@@ -170,10 +178,17 @@ class Session(Speaker):
         """Whether a run may name the plan: one that is not there would keep the run from being created."""
         return (code, plan_id) not in self._missing_plans
 
-    def run_url(self, run_id: Any) -> str:
-        """The page of a run; of one that could not be created yet, the page of all."""
+    def run_url(self, code: str, run_id: Any) -> str:
+        """The page of a run; of one that has not been created yet, the page of all."""
         base = f"{self._settings.base_url}/runs"
-        return f"{base}/{run_id}" if run_id and int(run_id) > 0 else base
+        real = int(run_id) if run_id else 0
+        if real < 0 and self._controller is not None:
+            real = self._controller.real_run(code, real)
+        return f"{base}/{real}" if real > 0 else base
+
+    def has_run(self, code: str, run_id: int) -> bool:
+        """Whether a run has been created: one without results never is."""
+        return self._controller is not None and self._controller.real_run(code, run_id) > 0
 
     def run_opened(self, code: str, run_id: int) -> None:
         """A run of the session is known."""
@@ -182,41 +197,43 @@ class Session(Speaker):
 
     def could_not_start(self, error: ApiError) -> None:
         """The back end could not be opened: upstream falls back, or reports nothing."""
-        self._failed = True
-        self._notices.append(str(error))
-
-    def could_not_send(self, error: ApiError, results: int) -> None:
-        """A batch is lost to the back end."""
-        self._notices.append(f"{results} results were not delivered: {error}")
+        self._fell_back = True
+        self.notices.add(str(error))
 
     def could_not_complete(self, error: ApiError) -> None:
         """The results are there; their run stays open."""
-        self._notices.append(str(error))
+        self.notices.add(str(error))
 
     # What pytest and xdist tell
 
     def guarded(self) -> _Guard:
-        """Keep a defect of ours from the session: it is said once, and the tests go on."""
+        """Keep an internal error from the session: it is said once, and the tests go on."""
         return self._guard
 
     def failed(self, error: Exception) -> None:
-        """Take note of a defect of ours."""
-        if not self._has_failed:
-            self._has_failed = True
-            self._notices.append(defect(error))
+        """Note an internal error."""
+        if not self._had_internal_error:
+            self._had_internal_error = True
+            self.notices.add(internal_error(error))
 
-    def test_began(self) -> None:
-        """A test begins."""
-        if self._watch is not None:
-            self._watch.began()
+    def before_tests(self) -> None:
+        """Collection is over: say what is wrong with the target before the first test."""
+        if self._controller is not None and not self._fell_back:
+            self._controller.wait_until_opened()
+        self.notices.print()
+
+    def test_started(self) -> None:
+        """Store the unfinished result of the test, in case the process does not survive it."""
+        if self._capture is not None:
+            self._capture.started()
 
     def test_finished(self) -> None:
-        """A test has ended; its result is taken before the next one begins."""
-        if self._watch is not None:
-            self._watch.finished()
+        """Store the result of the test before the next one starts."""
+        if self._capture is not None:
+            self._capture.finished()
 
-    def workers_to_come(self, specs: Sequence[Any]) -> None:
-        """xdist is about to start its workers; the specifications serve crashed ones' successors too."""
+    def before_workers(self, specs: Sequence[Any]) -> None:
+        """xdist is about to start its workers; these specifications also serve for replacements."""
         from .upstream import imports
 
         # Loaded under its entry point's name, so that the workers find it by that.
@@ -227,64 +244,65 @@ class Session(Speaker):
         """Hand an xdist worker what it must not find out for itself."""
         workerinput[_BRIEFING] = {
             "run_file": str(self._run_file()),
-            "failed": self._failed,
+            "failed": self._fell_back,
             "plan_cases": self._plan_cases,
-            "outbox": str(self._channel.directory) if self._channel and self._channel.directory else None,
+            "outbox": str(self._transport.directory)
+            if self._transport and self._transport.directory
+            else None,
         }
 
     def worker_ended(self, workeroutput: Mapping[str, Any]) -> None:
-        """Take what a worker says of itself at its end."""
+        """Take what a worker hands over at its end."""
         report = workeroutput.get(_BRIEFING, {})
-        self._notices.extend(report.get("notices", ()))
-        if self._channel is not None:
-            self._channel.worker_losses += report.get("lost", 0)
-            self._channel.worker_sent += report.get("sent", 0)
+        self.notices.lines.extend(report.get("notices", ()))
+        if self._controller is not None:
+            self._controller.take_unstored(report.get("unstored", ()))
 
     def worker_crashed(self, worker: str, message: str) -> None:
         """Report the test in which a worker died."""
-        if self._channel is not None:
-            self._channel.finish_crashed(worker, "failed", message)
+        if self._controller is not None:
+            self._controller.finish_crashed(worker, "failed", message)
 
-    def ending(self, exitstatus: int) -> None:
+    def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
-        if self._channel is not None and not self._is_worker:
-            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-            if terminal is not None and terminal.isatty:
-                from .countdown import Countdown
-
-                self._countdown = Countdown(terminal)
-                self._channel.on_wait = self._countdown.show
-            interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
-            self._channel.note_end("interrupted" if interrupted else "normal")
+        if self._controller is None:
+            return
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and terminal.isatty:
+            self._progress = Progress(terminal)
+            self._controller.on_wait = self._progress.show
+        interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        self._controller.note_end("interrupted" if interrupted else "normal")
 
     def finish(self) -> None:
-        """Upstream is done: see everything delivered."""
-        if self._channel is None:
+        """Upstream has completed its run: see everything delivered."""
+        if self._transport is None:
             return
-        self._channel.forget_begun()
-        self._channel.drain()
-        if self._countdown is not None:
-            self._countdown.clear()
-        self._leftovers = self._channel.leftovers()
-        if self._is_worker:
+        self._transport.forget_begun()
+        self._transport.drain()
+        if self._progress is not None:
+            self._progress.clear()
+        if self._controller is None:
             self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
-                "lost": self._leftovers.lost,
-                "sent": self._leftovers.delivered,
-                "notices": self._notices,
+                "unstored": self._transport.unstored(),
+                "notices": self.notices.lines,
             }
         else:
+            self._leftovers = self._controller.leftovers()
             self._write_run_file()
 
     def summarize(self, terminalreporter: Any) -> None:
-        super().summarize(terminalreporter)
-        if self._leftovers is not None and not self._is_worker:
+        """Say what there is to say after the last test, and how far delivery came."""
+        self.notices.print()
+        if self._leftovers is not None:
             for line, good in self._summary(self._leftovers):
                 terminalreporter.write_line(f"famacase: {line}", **({} if good else {"yellow": True}))
             self._leftovers = None
 
     def _summary(self, left: Leftovers) -> Iterator[tuple[str, bool]]:
         """The lines that tell how far delivery came, each with whether that is good."""
-        where = ", ".join(self.run_url(self.channel().real_run(*run)) for run in self._runs.items())
+        where = ", ".join(self.run_url(*run) for run in self._runs.items())
+        directory = self.transport().directory
         if left.delivered:
             yield f"{counted(left.delivered, 'result')} delivered to {where}", True
         for reason in left.rejected:
@@ -308,26 +326,26 @@ class Session(Speaker):
                 else "a run waits to be completed"
             )
             yield (
-                f"{what} in {self.channel().directory}{reason}. Send them with: {self._resend_command()}",
+                f"{what} in {directory}{reason}. Send them with: {self._resend_command()}",
                 False,
             )
 
     def _resend_command(self) -> str:
         """The command that sends what waits, as it is called from where pytest was."""
-        from . import channels
+        from . import wiring
 
-        base = channels.outbox_base(self._settings, self._config.rootpath)
-        if self._channel is not None and self._channel.directory is not None:
-            base = self._channel.directory.parent
-        default = Path.cwd() / channels.OUTBOX
+        base = wiring.outbox_base(self._settings, self._config.rootpath)
+        if self._transport is not None and self._transport.directory is not None:
+            base = self._transport.directory.parent
+        default = Path.cwd() / wiring.OUTBOX
         return "famacase resend" if base == default else f"famacase resend --dir {shlex.quote(str(base))}"
 
     def _run_file(self) -> Path:
         """Where upstream's controller leaves the run for its workers: a path of this session's own."""
         if self._briefing:
             return Path(self._briefing["run_file"])
-        if self._channel is not None and self._channel.directory is not None:
-            return self._channel.directory / "run"
+        if self._transport is not None and self._transport.directory is not None:
+            return self._transport.directory / "run"
         return self._spare_run_file
 
     def _write_run_file(self) -> None:
@@ -338,16 +356,17 @@ class Session(Speaker):
 
         runs = []
         for code, run_id in self._runs.items():
-            real = self.channel().real_run(code, run_id)
-            runs.append({"project": code, "id": real if real > 0 else None, "url": self.run_url(real)})
+            real = self._controller.real_run(code, run_id) if self._controller else run_id
+            url = self.run_url(code, real)
+            runs.append({"project": code, "id": real if real > 0 else None, "url": url})
         document = runs[0] if len(runs) == 1 else {"runs": runs}
         try:
             self._settings.run_file.value.write_text(System.dumps(document) + "\n", encoding="utf-8")
         except OSError as error:
-            if self._run_file_refused:
+            if self._run_file_problem:
                 return
-            self._run_file_refused = True
-            self._notices.append(
+            self._run_file_problem = True
+            self.notices.add(
                 f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "
                 f"written ({error.strerror}): the job that waits for it does not get the run's id. "
                 "Choose another path."

@@ -10,8 +10,8 @@ from typing import Any, Callable
 import pytest
 from scripted_server import Server, serving
 
-from famacase_pytest.delivery.api import ReporterApi
-from famacase_pytest.delivery.retry import RetryPolicy
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.api.retry import RetryPolicy
 
 TOKEN = "rep_Geheim+token/42"
 QUICK = RetryPolicy(base=0.001)

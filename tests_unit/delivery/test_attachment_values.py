@@ -12,24 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from famacase_pytest.delivery.parts import (
+from famacase_pytest.delivery.api.multipart import ExactReader, PartUnreadable, fingerprint, group, part_of
+from famacase_pytest.delivery.models import (
     MIB,
     Attachment,
-    ExactReader,
     Fingerprint,
     Limits,
     Part,
-    PartUnreadable,
     clean_mime_type,
     clean_name,
-    fingerprint,
-    group,
-    part_of,
 )
 
 
 def test_values_are_cheap_to_import():
-    code = "import sys, famacase_pytest.delivery.attachments; print(*sys.modules)"
+    code = "import sys, famacase_pytest.delivery.models; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -145,7 +141,7 @@ def test_groups_hold_all_files_in_their_order_within_the_limits(sizes, files):
 def test_the_margin_covers_what_multipart_really_adds(files):
     from requests_toolbelt import MultipartEncoder
 
-    from famacase_pytest.delivery import parts as module
+    from famacase_pytest.delivery.api import multipart as module
 
     parts = []
     for name, content in files:

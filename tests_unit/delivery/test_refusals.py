@@ -9,7 +9,7 @@ import pytest
 from scripted_server import Say
 from test_reporter_api import CALLS
 
-from famacase_pytest.delivery.transport import TokenAuth
+from famacase_pytest.delivery.api.http import TokenAuth
 from famacase_pytest.errors import Refused, Rejected, Unreachable
 
 

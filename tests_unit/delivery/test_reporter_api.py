@@ -9,9 +9,10 @@ import pytest
 from scripted_server import Say
 
 from famacase_pytest import __version__
-from famacase_pytest.delivery.api import MAX_RESULTS, ReporterApi, insecure
-from famacase_pytest.delivery.parts import Attachment, fingerprint, part_of
-from famacase_pytest.delivery.retry import RetryPolicy
+from famacase_pytest.delivery.api.client import MAX_RESULTS, ReporterApi, insecure
+from famacase_pytest.delivery.api.multipart import fingerprint, part_of
+from famacase_pytest.delivery.api.retry import RetryPolicy
+from famacase_pytest.delivery.models import Attachment
 from famacase_pytest.errors import Refused, Rejected, Unreachable
 
 ROOT = "/api/v1/reporter/v1/projects"

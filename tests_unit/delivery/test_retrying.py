@@ -9,7 +9,7 @@ import pytest
 from scripted_server import Half, Hang, Reset, Say
 from test_reporter_api import CALLS
 
-from famacase_pytest.delivery.retry import RetryPolicy, parse_retry_after
+from famacase_pytest.delivery.api.retry import RetryPolicy, parse_retry_after
 from famacase_pytest.errors import Unreachable
 
 NOON = "Wed, 01 Jan 2025 12:00:00 GMT"

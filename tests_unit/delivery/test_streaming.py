@@ -9,13 +9,14 @@ import threading
 import pytest
 from scripted_server import Say
 
-from famacase_pytest.delivery.parts import MIB
+from famacase_pytest.delivery.models import MIB
 
 # In a process of its own: the peak is the uploading side's alone.
 PROGRAM = """
 import resource, sys
-from famacase_pytest.delivery.api import ReporterApi
-from famacase_pytest.delivery.attachments import Attachment, upload_all
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.attachments import upload_all
+from famacase_pytest.delivery.models import Attachment
 
 url, *paths = sys.argv[1:]
 with ReporterApi(url, {"": "t"}) as api:

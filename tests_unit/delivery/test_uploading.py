@@ -10,14 +10,9 @@ from collections import Counter
 import pytest
 from scripted_server import EarlyNo, Half, Reset, Say
 
-from famacase_pytest.delivery.attachments import (
-    Attachment,
-    Limits,
-    PartUnreadable,
-    fingerprint,
-    upload_all,
-)
-from famacase_pytest.delivery.parts import MIB, Part, part_of
+from famacase_pytest.delivery.api.multipart import part_of
+from famacase_pytest.delivery.attachments import PartUnreadable, fingerprint, upload_all
+from famacase_pytest.delivery.models import MIB, Attachment, Limits, Part
 from famacase_pytest.errors import Refused, Unreachable
 
 

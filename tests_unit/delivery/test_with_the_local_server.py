@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from famacase_pytest.delivery.api import ReporterApi
-from famacase_pytest.delivery.attachments import Attachment, resolve_refs, upload_all
-from famacase_pytest.delivery.parts import clean_name
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.attachments import upload_all
+from famacase_pytest.delivery.models import Attachment, clean_name, resolve_refs
 from famacase_pytest.errors import Refused, Rejected
 
 process = pytest.importorskip("famacase_pytest.server.process")

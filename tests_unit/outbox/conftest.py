@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.outbox import Ledger, Outbox, Writer
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
 
 MANY = 1 << 40  # bytes: no limit
 

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.database import Database, Schema, create_database
-from famacase_pytest.delivery.outbox import (
+from famacase_pytest.delivery.models import Attachment, StoredFile
+from famacase_pytest.delivery.outbox.database import Database, Schema, create_database
+from famacase_pytest.delivery.outbox.store import (
     Ledger,
     Outbox,
     OutboxGone,
     OutboxTooNew,
     OutboxUnavailable,
-    StoredFile,
     Writer,
 )
-from famacase_pytest.delivery.parts import Attachment
 
 from .conftest import MANY
 
@@ -49,8 +48,8 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(tiny_disk: Callable[[str]
 _LIMITED = """
 import resource, sys
 from pathlib import Path
-from famacase_pytest.delivery.outbox import Outbox, OutboxUnavailable
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.outbox.store import Outbox, OutboxUnavailable
+from famacase_pytest.delivery.models import Attachment
 
 with Outbox.create(Path(sys.argv[1]), {}) as outbox:
     writer = outbox.writer("gw0", max_bytes=1 << 40)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery import depot
-from famacase_pytest.delivery import writer as writer_module
-from famacase_pytest.delivery.outbox import Ledger, Outbox, StoredFile, Writer
-from famacase_pytest.delivery.parts import MIB, Attachment, ExactReader
+from famacase_pytest.delivery.api.multipart import ExactReader
+from famacase_pytest.delivery.models import MIB, Attachment, StoredFile
+from famacase_pytest.delivery.outbox import blobs
+from famacase_pytest.delivery.outbox import writer as writer_module
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
 
 from .conftest import MANY
 
-SMALL, LARGE = depot.SMALL, depot.SMALL + 1
+SMALL, LARGE = blobs.SMALL, blobs.SMALL + 1
 
 
 def content_of(stored: StoredFile) -> bytes:
@@ -119,8 +120,8 @@ class TestWhatCannotBeStored:
     ):
         (tmp_path / "log").write_bytes(bytes(2 * MIB))
         # Its size was looked at, and then it grew.
-        monkeypatch.setattr(depot, "_check", lambda state: None)
-        monkeypatch.setattr(depot, "FILE_LIMIT", MIB)
+        monkeypatch.setattr(blobs, "_check", lambda state: None)
+        monkeypatch.setattr(blobs, "FILE_LIMIT", MIB)
         assert "more than the 1 MiB" in self.problem(writer, tmp_path / "log")
         assert list((outbox.directory / "files").iterdir()) == []
 

@@ -16,9 +16,9 @@ from typing import NoReturn
 import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
-from famacase_pytest.delivery import depot
-from famacase_pytest.delivery.outbox import Ledger, Outbox, StoredFile, Writer
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.models import Attachment, StoredFile
+from famacase_pytest.delivery.outbox import blobs
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
 
 from .conftest import MANY
 
@@ -43,7 +43,7 @@ def test_a_fake_file_system(outbox: Outbox, writer: Writer, ledger: Ledger, tmp_
     real.write_text("real")
     real_os = os
     with Patcher() as patcher:
-        assert depot.os is not real_os
+        assert blobs.os is not real_os
         patcher.fs.create_file(str(both), contents=text)
         patcher.fs.create_file("/only/fake.log", contents=text)
         writer.begin("P", 1, "a", "{}")
@@ -67,7 +67,7 @@ def test_a_fake_file_system(outbox: Outbox, writer: Writer, ledger: Ledger, tmp_
         assert len(outbox.pending(ledger, 9)) == 2
         ledger.set_state(a=1)
 
-    assert depot.os is real_os
+    assert blobs.os is real_os
     # The fake file system is gone: the real file of that name is not what was attached.
     assert writer.refresh(files[0]) is files[0]
     stored = dict(contents(outbox, ledger))
@@ -81,7 +81,7 @@ def test_a_fork_under_a_fake_file_system(base: Path):
 import os, sys
 from pathlib import Path
 from pyfakefs.fake_filesystem_unittest import Patcher
-from famacase_pytest.delivery.outbox import Outbox
+from famacase_pytest.delivery.outbox.store import Outbox
 outbox = Outbox.create(Path(sys.argv[1]), {})
 writer = outbox.writer("main", max_bytes=1 << 40)
 fork, leave, wait = os.fork, os._exit, os.waitpid
@@ -157,7 +157,7 @@ def test_nothing_of_it_is_imported_with_the_package():
     script = (
         "import sys, famacase_pytest, famacase_pytest.plugin, famacase_pytest.session\n"
         "assert 'sqlite3' not in sys.modules, 'sqlite3'\n"
-        "import famacase_pytest.delivery.records\n"
+        "import famacase_pytest.delivery.models\n"
         "assert 'sqlite3' not in sys.modules, 'records'"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

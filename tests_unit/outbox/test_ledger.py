@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from famacase_pytest.delivery.outbox import Ledger, Outbox, Writer
-from famacase_pytest.delivery.parts import Fingerprint
-from famacase_pytest.delivery.records import Rejection
+from famacase_pytest.delivery.models import Fingerprint, Rejection
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
 
 ONE = Fingerprint("1" * 64, 10, "a.txt", "text/plain")
 TWO = Fingerprint("2" * 64, 20, "b.txt", "text/plain")

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from famacase_pytest.delivery.outbox import Item, Outbox
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.models import Attachment, Item
+from famacase_pytest.delivery.outbox.store import Outbox
 
 from .conftest import MANY
 
@@ -38,7 +38,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.claimed = []
-        self.right = self.outbox.delivery_right()
+        self.right = self.outbox.delivery_lock()
         assert self.right.acquire()
         self.ledger = self.outbox.ledger()
         self.writers = {name: self.outbox.writer(name, max_bytes=MANY) for name in ("main", "gw0", "gw1")}
@@ -139,9 +139,9 @@ class Deliveries(RuleBasedStateMachine):
     @rule()
     def somebody_else_delivers(self) -> None:
         with Outbox.open(self.outbox.directory) as other:
-            assert not other.delivery_right().acquire()
+            assert not other.delivery_lock().acquire()
             self.right.release()
-            right = other.delivery_right()
+            right = other.delivery_lock()
             assert right.acquire()
             ledger = other.ledger()
             for item in other.pending(ledger, 2):

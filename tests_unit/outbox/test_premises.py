@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery import premises
-from famacase_pytest.delivery.outbox import Outbox, OutboxUnavailable, sessions
+from famacase_pytest.delivery.outbox import directory as session_directory
+from famacase_pytest.delivery.outbox.store import Outbox, OutboxUnavailable, sessions
 
 
 def test_the_first_session_makes_the_base_and_the_last_one_removes_it(base: Path):
@@ -77,14 +77,14 @@ def test_what_a_killed_removal_has_left_goes_with_the_next(outbox: Outbox, base:
 def test_a_session_that_begins_while_the_last_one_ends(base: Path, monkeypatch: pytest.MonkeyPatch):
     first = Outbox.create(base, {})
     begun: list[Outbox] = []
-    rmdir = premises.System.rmdir
+    rmdir = session_directory.System.rmdir
 
     def late(path: str) -> None:
         if not begun:
             begun.append(Outbox.create(base, {}))
         rmdir(path)
 
-    monkeypatch.setattr(premises.System, "rmdir", late)
+    monkeypatch.setattr(session_directory.System, "rmdir", late)
     first.remove()
 
     assert sessions(base) == [begun[0].directory]
@@ -118,7 +118,7 @@ def test_a_base_that_is_always_removed_again(base: Path, monkeypatch: pytest.Mon
     def gone(path: str, mode: int = 0o777) -> None:
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(premises.System, "mkdir", gone)
+    monkeypatch.setattr(session_directory.System, "mkdir", gone)
     with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
         Outbox.create(base, {})
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.outbox import Ledger, Outbox, OutboxGone, OutboxUnavailable, Writer
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.models import Attachment
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, OutboxGone, OutboxUnavailable, Writer
 
 from .conftest import MANY
 
@@ -24,8 +24,8 @@ forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 _WRITE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from famacase_pytest.delivery.outbox import Outbox
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.models import Attachment
 
 writer = Outbox.open(Path(sys.argv[1])).writer("gw0", max_bytes=1 << 40)
 for number in itertools.count():
@@ -42,7 +42,7 @@ def test_sigkill_loses_nothing_that_was_put(outbox: Outbox, ledger: Ledger, chil
     process = child(_WRITE_FOR_EVER, outbox.directory)
     assert process.stdout is not None
     printed = [process.stdout.readline().strip() for _ in range(lines)]
-    # The courier reads along.
+    # The relay reads along.
     outbox.pending(ledger, 50)
     process.kill()
     printed += process.stdout.read().split()
@@ -61,10 +61,10 @@ def test_sigkill_loses_nothing_that_was_put(outbox: Outbox, ledger: Ledger, chil
 _HOLD = """
 import sys
 from pathlib import Path
-from famacase_pytest.delivery.outbox import Outbox
+from famacase_pytest.delivery.outbox.store import Outbox
 
 with Outbox.open(Path(sys.argv[1])) as outbox:
-    right = outbox.delivery_right()
+    right = outbox.delivery_lock()
     print(right.acquire(float(sys.argv[2])), flush=True)
     sys.stdin.readline()
     if sys.argv[3:] == ["remove"]:
@@ -81,26 +81,26 @@ class TestTheRightToDeliver:
     def test_one_process_at_a_time(self, outbox: Outbox, child: Child):
         first, second = child(_HOLD, outbox.directory, 0), child(_HOLD, outbox.directory, 0)
         assert sorted([answer_of(first), answer_of(second)]) == ["False", "True"]
-        assert not outbox.delivery_right().acquire()
+        assert not outbox.delivery_lock().acquire()
 
     def test_a_dead_process_has_it_no_more(self, outbox: Outbox, child: Child):
         process = child(_HOLD, outbox.directory, 0)
         assert answer_of(process) == "True"
-        right = outbox.delivery_right()
+        right = outbox.delivery_lock()
         assert not right.acquire(0.1)
         process.kill()
         assert right.acquire(10)
         assert right.held
 
     def test_whoever_waits_gets_it(self, outbox: Outbox, child: Child):
-        right = outbox.delivery_right()
+        right = outbox.delivery_lock()
         assert right.acquire()
         process = child(_HOLD, outbox.directory, 30)
         right.release()
         assert answer_of(process) == "True"
 
     def test_waiting_can_be_interrupted(self, outbox: Outbox):
-        holder, waiting = outbox.delivery_right(), outbox.delivery_right()
+        holder, waiting = outbox.delivery_lock(), outbox.delivery_lock()
         assert holder.acquire()
         assert holder.acquire()
         interrupted = threading.Event()
@@ -113,7 +113,7 @@ class TestTheRightToDeliver:
     def test_whoever_waits_for_a_session_that_is_removed_learns_it(self, outbox: Outbox, child: Child):
         process = child(_HOLD, outbox.directory, 0, "remove")
         assert answer_of(process) == "True"
-        right = outbox.delivery_right()
+        right = outbox.delivery_lock()
         assert not right.acquire()
         assert process.stdin is not None
         process.stdin.write("go\n")
@@ -122,10 +122,10 @@ class TestTheRightToDeliver:
             right.acquire(10)
 
     def test_presence_is_another_right(self, outbox: Outbox):
-        presence = outbox.presence()
+        presence = outbox.presence_lock()
         assert presence.acquire()
-        assert outbox.delivery_right().acquire()
-        assert not outbox.presence().acquire()
+        assert outbox.delivery_lock().acquire()
+        assert not outbox.presence_lock().acquire()
 
 
 @forking
@@ -174,7 +174,7 @@ class TestFork:
         script = """
 import os, sys
 from pathlib import Path
-from famacase_pytest.delivery.outbox import Outbox
+from famacase_pytest.delivery.outbox.store import Outbox
 outbox = Outbox.create(Path(sys.argv[1]), {})
 writer, ledger = outbox.writer("main", max_bytes=1 << 40), outbox.ledger()
 writer.put("P", 1, "a", "{}")

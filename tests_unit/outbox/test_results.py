@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery import database, feed
-from famacase_pytest.delivery.outbox import Item, Ledger, Outbox, OutboxUnavailable, Run, Waiting, Writer
-from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.models import Attachment, Item, Run, Waiting
+from famacase_pytest.delivery.outbox import database, reader
+from famacase_pytest.delivery.outbox.store import Ledger, Outbox, OutboxUnavailable, Writer
 
 from .conftest import MANY
 
@@ -180,8 +180,8 @@ def test_one_unreadable_database_does_not_hold_the_others_back(
 
 
 def test_more_writers_than_may_be_open(outbox: Outbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(feed, "_OPEN_FEEDS", 2)
-    monkeypatch.setattr(feed, "_COARSEST_STAMP", 0.0)
+    monkeypatch.setattr(reader, "_OPEN_FEEDS", 2)
+    monkeypatch.setattr(reader, "_COARSEST_STAMP", 0.0)
     writers = [outbox.writer(f"gw{number}", max_bytes=MANY) for number in range(6)]
     for round_ in range(5):
         for number, writer in enumerate(writers):
@@ -196,8 +196,8 @@ def test_more_writers_than_may_be_open(outbox: Outbox, ledger: Ledger, monkeypat
 
 def test_a_change_that_bears_the_stamp_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     now = 100.0
-    monkeypatch.setattr(feed.System, "monotonic", lambda: now)
-    looks = feed._Looks(str(tmp_path / "gw0.db"))
+    monkeypatch.setattr(reader.System, "monotonic", lambda: now)
+    looks = reader._Looks(str(tmp_path / "gw0.db"))
     assert looks.have_changed()
     now += 2.9
     assert looks.have_changed()

@@ -26,7 +26,7 @@ def bindings(reader: ConfigReader, tmp_path: Path) -> Bindings:
     return Bindings(
         client=client.bound_to(session),
         plan_loader=plan_loader.bound_to(session),
-        channel=lambda: None,
+        transport=lambda: None,
         reader=reader,
         run_url=lambda run_id: f"https://famacase.example.com/runs/{run_id}",
         run_file=tmp_path / "run",

@@ -11,8 +11,8 @@ import pytest
 from qase.commons.models.attachment import Attachment
 from qase.commons.models.result import Result
 
-from famacase_pytest.upstream import each_test, guards
-from famacase_pytest.upstream.payload import KEPT, PayloadOptions, wire_result
+from famacase_pytest.upstream import capture, guards
+from famacase_pytest.upstream.payload import COPIED, PayloadOptions, wire_result
 
 
 def mark(*args: Any, **kwargs: Any) -> Any:
@@ -130,16 +130,16 @@ def test_what_was_kept_of_an_attachment_survives_a_deep_copy_and_the_log():
             raise TypeError("this cannot be copied")
 
     kept = Kept()
-    channel = SimpleNamespace(keep=lambda source: kept)
+    transport = SimpleNamespace(copy=lambda source: kept)
     attached = []
-    add = each_test.keeping_attachments(
-        lambda runtime, attachment: attached.append(attachment), lambda: channel
+    add = capture.copying_attachments(
+        lambda runtime, attachment: attached.append(attachment), lambda: transport
     )
     attachment = Attachment(file_name="a.txt", mime_type="text/plain", content=b"content")
     add(None, attachment)
     result = Result("test_a", "")
     result.add_attachment(attachment)
     copied = copy.deepcopy(result)
-    assert KEPT in json.loads(str(copied))["attachments"][0]
+    assert COPIED in json.loads(str(copied))["attachments"][0]
     parcel = wire_result(copied, PayloadOptions())
-    assert list(parcel.kept.values()) == [kept]
+    assert list(parcel.copies.values()) == [kept]

@@ -24,7 +24,7 @@ from qase.commons.models.step import (
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPHeaderDict
 
-from famacase_pytest.delivery.channel import Parcel
+from famacase_pytest.delivery.models import CapturedResult
 from famacase_pytest.upstream import payload
 from famacase_pytest.upstream.payload import MAX_STEP_DEPTH, STATUSES, PayloadOptions, wire_result
 
@@ -480,7 +480,7 @@ def content(value: Any) -> Any:
 
 def test_a_strange_result_leaves_what_identifies_it(result):
     result.param_groups = [7]
-    parcel: Parcel = payload.wire_result_or_remains(result, PLAIN)
+    parcel: CapturedResult = payload.wire_result_or_remains(result, PLAIN)
     assert parcel.payload["id"] == result.id
     assert parcel.payload["title"] == "A title"
     assert parcel.payload["execution"] == {"status": "failed"}

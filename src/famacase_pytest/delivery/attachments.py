@@ -10,22 +10,21 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from threading import Thread as _Thread  # tests replace it in its module
 from typing import Protocol
 
-from famacase_pytest.delivery.parts import (
+from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, group, part_of
+from famacase_pytest.delivery.models import (
     MIB,
     Attachment,
     Fingerprint,
     Limits,
     Part,
-    PartUnreadable,
-    fingerprint,
-    group,
-    part_of,
+    note_missing,
     reason_of,
+    refs_of,
+    resolve_refs,
 )
-from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
+from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Rejected, Unreachable
 
 __all__ = [
@@ -257,7 +256,7 @@ class _Upload:
 
         # Not a ThreadPoolExecutor: its threads are those that a test may have replaced.
         threads = [
-            _Thread(target=work, name=f"famacase-upload-{number}", daemon=True)
+            System.thread(target=work, name=f"famacase-upload-{number}", daemon=True)
             for number in range(min(workers, len(groups)))
         ]
         for thread in threads:

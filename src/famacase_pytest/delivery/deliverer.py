@@ -1,7 +1,7 @@
 """What delivery does in one round: runs that wait to be created, files, results, runs that are to be
 completed.
 
-The same code serves the courier beside a session, the pytest process itself where there is no courier, and
+The same code serves the relay beside a session, the pytest process itself where there is no relay, and
 ``famacase resend``.
 """
 
@@ -12,15 +12,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
 
-from ..errors import Refused, Rejected
-from .api import ReporterApi
-from .attachments import fingerprint_of, upload_parts
-from .ledger import Ledger
-from .outbox import Outbox
-from .parts import Fingerprint, Part
-from .records import Item, Run, StoredFile
-from .references import note_missing, resolve_refs
-from .system import System
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.attachments import fingerprint_of, upload_parts
+from famacase_pytest.delivery.models import (
+    Fingerprint,
+    Item,
+    Part,
+    Run,
+    StoredFile,
+    note_missing,
+    resolve_refs,
+)
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import Refused, Rejected
 
 # A request of results is kept to this many bytes, so that a few large stack traces do not run into a
 # server's limit.
@@ -47,7 +53,7 @@ class Deliverer:
         workers: upload requests at a time.
 
     Attributes:
-        completes: whether runs are completed; a courier whose session died completes none.
+        completes: whether runs are completed; a relay whose session died completes none.
         on_progress: called whenever the back end has taken something.
         blocked: why the back end takes nothing more for a run, by project and run; everything of it is kept.
     """
@@ -84,7 +90,7 @@ class Deliverer:
         """
         for (project, run_id), group in _by_run(items).items():
             try:
-                real = self._real_run(project, run_id)
+                real = self.real_run(project, run_id)
                 for batch in self._batches(group):
                     self._deliver_batch(project, real, batch)
             except Refused as error:
@@ -101,10 +107,14 @@ class Deliverer:
             key = (run.project, run.run_id)
             if key in self.blocked:
                 continue
+            if run.run_id < 0 and self._ledger.real_run(*key) is None and not self._outbox.has_results(*key):
+                # Without a result the run was never created, and is not now.
+                self._ledger.record_completion(run.project, run.run_id)
+                continue
             if self._outbox.count_pending(self._ledger).get(key) or self._rejected_of(key):
                 continue
             try:
-                real = self._real_run(*key)
+                real = self.real_run(*key)
                 self._api.complete_run(run.project, real)
                 url = self._publish(run.project, real) if run.publish else None
             except (Refused, Rejected) as error:
@@ -129,7 +139,7 @@ class Deliverer:
             # The run is complete; upstream says that there is no link.
             return None
 
-    def _real_run(self, project: str, run_id: int) -> int:
+    def real_run(self, project: str, run_id: int) -> int:
         """The run's id at the back end; a provisional one is created now."""
         known = self._ledger.real_run(project, run_id)
         if known is not None:
@@ -191,7 +201,7 @@ class Deliverer:
     def _upload(self, project: str, files: Sequence[StoredFile]) -> None:
         """Upload what the back end does not have yet; what cannot be uploaded is entered as a problem.
 
-        A group is entered in the ledger with its key before the request, so that a courier that takes over
+        A group is entered in the ledger with its key before the request, so that a relay that takes over
         after a death repeats the same request, which a server that keeps the key answers as the first.
         """
         wanted: dict[Fingerprint, StoredFile] = {}

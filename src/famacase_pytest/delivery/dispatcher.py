@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from ..errors import Refused, Rejected, Unreachable
-from .api import ReporterApi
-from .database import OutboxUnavailable
-from .deliverer import Deliverer
-from .ledger import Ledger
-from .system import System
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.deliverer import Deliverer
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import Refused, Rejected, Unreachable
 
 # Seconds between two looks at an outbox in which nothing was waiting.
 _POLL = 0.1

@@ -1,263 +1,638 @@
-"""One HTTP exchange with the back end: connection pool, authentication, limits. No meaning, no repetition."""
+"""The one interface between a session and delivery: what upstream's client asks for, and where results go."""
 
 from __future__ import annotations
 
-import re
-import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, NamedTuple
-from urllib.parse import quote
+import contextlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, ProxyError
-
-from famacase_pytest.delivery.retry import Clock
+from famacase_pytest import errors
+from famacase_pytest.delivery.models import Attachment, CapturedResult, Run, StoredFile
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.outbox.store import Outbox, finish, is_anything_left, open_runs
+from famacase_pytest.delivery.outbox.writer import Writer
+from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.watchdog import WATCHED_POOLS, Exchange, Watchdog
+from famacase_pytest.errors import ApiError, Refused
 
-_CHUNK = 64 * 1024
-_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
-_ASCII = re.compile(r"[\x21-\x7e]+")
+# Seconds beyond its deadline that the relay has to say how far it came.
+_GRACE = 2.0
 
-# Each is wrong in the same way the second time.
-_PERMANENT = (
-    requests.exceptions.InvalidProxyURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.UnrewindableBodyError,
-)
+Tell = Callable[[str], None]
 
 
-class TokenAuth(AuthBase):
-    """`Authorization: Token <raw>`.
-
-    Given with each request: without an `auth`, requests would send what it finds in ~/.netrc.
-
-    Raises:
-        ValueError: the token is empty or holds characters that no header can carry; it is not quoted.
-    """
-
-    def __init__(self, token: str) -> None:
-        if not _ASCII.fullmatch(token):
-            raise ValueError(
-                "it is empty" if not token else "it holds blanks, line breaks or non-ASCII characters"
-            )
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Token {self._token}"
-        return request
-
-    def __repr__(self) -> str:
-        return "TokenAuth(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TokenAuth) and self._token == other._token
-
-    def __hash__(self) -> int:
-        return hash(self._token)
-
-    def scrub(self, text: str) -> str:
-        """The text without this token and without the user part of any URL."""
-        for form in {self._token, quote(self._token, safe=""), System.dumps(self._token)[1:-1]}:
-            text = text.replace(form, "***")
-        return _USERINFO.sub("***@", text)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer, read whole. `truncated` says that it had more bytes than were wanted."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    truncated: bool = False
-
-
-class NoAnswer(Exception):
-    """There is no usable answer; the text, free of secrets, says why.
+class Leftovers(NamedTuple):
+    """How far delivery came.
 
     Attributes:
-        again: False if another attempt would end in the same way.
-        status: of the answer, None if there was none.
-        retry_after: seconds that the server asked for, None if it did not.
+        delivered: results that the back end has.
+        waiting: results that it does not have yet; they are kept.
+        rejected: why it does not take some; they are kept.
+        lost: results that could neither be stored nor sent.
+        open_runs: runs whose completion is due.
+        reason: why results wait, as far as it is known.
+        in_background: whether a relay goes on delivering what waits.
+        dropped: files that were not kept since the outbox was full.
+    """
+
+    delivered: int = 0
+    waiting: int = 0
+    rejected: tuple[str, ...] = ()
+    lost: int = 0
+    open_runs: int = 0
+    reason: str | None = None
+    in_background: bool = False
+    dropped: int = 0
+
+
+class Transport:
+    """What a process of a session asks of delivery; what both kinds of processes do with results is here.
+
+    Args:
+        writer: this process's part of the outbox; None where there is no outbox: then all results are held in
+            memory.
+        tell: takes a line for the user.
+
+    Attributes:
+        directory: where results wait, or None.
+    """
+
+    directory: Path | None = None
+
+    def __init__(self, writer: Writer | None, tell: Tell) -> None:
+        self._writer = writer
+        self._tell = tell
+        self._told: set[str] = set()
+        self._begun: set[tuple[str, int, str]] = set()
+        self._unstored: list[tuple[str, int, CapturedResult]] = []
+
+    # While pytest is configured
+
+    def open_project(self, code: str) -> None:
+        """Check that the token opens the project. Raises ApiError where that must be known at once."""
+        raise NotImplementedError
+
+    def environment_id(self, code: str, slug: str) -> int | None:
+        """None: an environment is looked up by whoever creates the run."""
+        raise NotImplementedError
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        """The ids of the cases that a plan holds. Raises ApiError."""
+        raise NotImplementedError
+
+    def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        """Promise a run.
+
+        Args:
+            code: of the project.
+            body: the contract's ``RunCreate``.
+
+        Returns:
+            A provisional, negative id; the run is created with its first result.
+        """
+        raise NotImplementedError
+
+    def check_run(self, code: str, run_id: int) -> bool:
+        """Whether a run is there. Raises ApiError where results may not wait until that is known."""
+        raise NotImplementedError
+
+    # While tests run
+
+    def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
+        """Store the unfinished result of a test that starts, in case the process dies in it."""
+        if self._writer is not None:
+            # The finished result is tried as well, and says what is wrong.
+            with contextlib.suppress(OutboxUnavailable):
+                self._writer.begin(code, run_id, str(result["id"]), _encode(result))
+                self._begun.add((code, run_id, str(result["id"])))
+
+    def forget_begun(self) -> None:
+        """Drop the unfinished results of this process: upstream does not report their tests."""
+        if self._begun and self._writer is not None:
+            with contextlib.suppress(OutboxUnavailable):
+                self._writer.drop_unfinished()
+            self._begun.clear()
+
+    def copy(self, source: Attachment) -> StoredFile | None:
+        """Copy a file as it is now, for ``CapturedResult.copies``; None where nothing can be stored."""
+        return None if self._writer is None else self._writer.store(source)
+
+    def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
+        """Store finished results; what the outbox does not take is held in memory."""
+        for result in results:
+            try:
+                self._store(code, run_id, result)
+            except OutboxUnavailable as error:
+                if not self._unstored and self._writer is not None:
+                    self._tell(f"{error} Results are held in memory and sent after the last test.")
+                self._unstored.append((code, run_id, result))
+
+    def unstored(self) -> list[dict[str, Any]]:
+        """The results that the disk still has no room for, as they travel over a pipe."""
+        held, self._unstored = self._unstored, []
+        left = []
+        for code, run_id, result in held:
+            try:
+                self._store(code, run_id, result)
+            except OutboxUnavailable:
+                left.append(_packed(code, run_id, result))
+        return left
+
+    # After the last test
+
+    def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
+        """Complete the run once all of its results are delivered; False if that was not possible.
+
+        Args:
+            code: of the project.
+            run_id: the run.
+            publish: whether a public link will be asked for.
+        """
+        return False  # a worker's run is its controller's to complete
+
+    def publish_run(self, code: str, run_id: int) -> str | None:
+        """The public link of the run's report, if the back end gave one."""
+        return None
+
+    def drain(self) -> None:
+        """Wait until everything is delivered that can be, up to the session's deadline."""
+
+    def close(self) -> None:
+        """Let go of files and processes."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _store(self, code: str, run_id: int, result: CapturedResult) -> None:
+        if self._writer is None:
+            raise OutboxUnavailable("There is no outbox.")
+        files = [self._file(source, result.copies.get(source.ref)) for source in result.files]
+        result_id = str(result.payload["id"])
+        self._writer.put(code, run_id, result_id, _encode(result.payload), files)
+        self._begun.discard((code, run_id, result_id))
+
+    def _file(self, source: Attachment, copied: StoredFile | None) -> StoredFile:
+        assert self._writer is not None
+        if copied is None:
+            return self._writer.store(source)
+        return replace(self._writer.refresh(copied), ref=source.ref)
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+
+class ControllerTransport(Transport):
+    """The transport of a session's controller, or of a session without workers.
+
+    It opens no connection: the relay asks the back end and delivers. Only where no process can be started is
+    that done in this process, after the last test.
+
+    Args:
+        outbox: the session's; None if no directory can be made.
+        writer: stores this process's results in it.
+        relay: delivers.
+        drain_timeout: seconds that completing a run may wait for delivery.
+        start_timeout: seconds that the start of the session may wait for the back end, in all.
+        falls_back: whether upstream is to use its fallback if the back end cannot be opened; otherwise
+            results wait in the outbox.
+        tell: takes a line for the user.
+
+    Attributes:
+        on_wait: called again and again while the end of the session waits for delivery, with a function that
+            counts the results that wait, and the seconds that are left.
     """
 
     def __init__(
         self,
-        cause: str,
-        again: bool = True,
-        status: int | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(cause)
-        self.again = again
-        self.status = status
-        self.retry_after = retry_after
-
-
-class Bounds(NamedTuple):
-    """How long one exchange may take, in seconds, and how much of an answer's body is read, in bytes.
-
-    Attributes:
-        connect: until a connection stands, and for each piece of the body that is sent.
-        read: for each wait for bytes of the answer.
-        total: for all of it, except the resolution of the host's name.
-        body: of an answer with a 2xx status.
-    """
-
-    connect: float
-    read: float
-    total: float
-    body: int
-
-
-class _Session(requests.Session):
-    # Bound here, at import: libraries that fake HTTP in tests replace them in requests' own class.
-    request = requests.Session.request
-    send = requests.Session.send
-    get_adapter = requests.Session.get_adapter
-
-    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[requests.Response]:
-        # requests prepares the next request even where none is to be sent: it would read the whole body of
-        # the answer, whatever its size, and look into ~/.netrc.
-        return iter(())
-
-
-_send: Callable[..., requests.Response] = HTTPAdapter.send
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, blocksize=_CHUNK, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = dict(WATCHED_POOLS)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # those bring connections of their own
-            manager.pool_classes_by_scheme = dict(WATCHED_POOLS)
-        return manager
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        return _send(self, *args, **kwargs)
-
-
-class Transport:
-    """The connection pool that all threads share.
-
-    Sharing one requests.Session is safe as it is used here: after the constructor nothing in it changes,
-    since cookies are neither kept nor sent, and authentication belongs to the request; urllib3's pools are
-    made for threads. Not to be used across a fork.
-    """
-
-    def __init__(self, connections: int, user_agent: str) -> None:
-        self._session = _Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
-        adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
-        self._watchdog = Watchdog()
-
-    def exchange(
-        self,
-        method: str,
-        url: str,
+        outbox: Outbox | None,
+        writer: Writer | None,
+        relay: RelayProcess,
         *,
-        auth: TokenAuth,
-        bounds: Bounds,
-        cancelled: threading.Event,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
-    ) -> Answer:
-        """Sends one request and reads the answer, whatever its status.
+        drain_timeout: float,
+        start_timeout: float,
+        falls_back: bool,
+        tell: Tell,
+    ) -> None:
+        super().__init__(writer, tell)
+        self.on_wait: Callable[[Callable[[], int], float], None] = lambda count, seconds: None
+        self.directory = None if outbox is None else outbox.directory
+        self._outbox = outbox
+        self._ledger = None if outbox is None else outbox.ledger()
+        self._relay = relay
+        self._drain_timeout = drain_timeout
+        self._start_timeout = start_timeout
+        self._patience = start_timeout
+        self._falls_back = falls_back
+        self._checks: list[tuple[int, str]] = []
+        self._slugs: dict[str, str] = {}
+        self._runs: list[Run] = []
+        self._real: dict[tuple[str, int], int] = {}
+        self._urls: dict[tuple[str, int], str] = {}
+        self._of_workers: list[dict[str, Any]] = []
+        self._sent = 0
+        self._lost = 0
+        self._is_away = False
+        self._gave_up = False
+        self._drained = False
+        self._late = False
+        self._in_background = False
+
+    # While pytest is configured
+
+    def open_project(self, code: str) -> None:
+        number = self._ask("check_project", project=code)
+        if self._falls_back:
+            self._answered(number)
+        else:
+            self._checks.append((number, ""))
+
+    def environment_id(self, code: str, slug: str) -> int | None:
+        self._slugs[code] = slug
+        missing = f"Project {code} has no environment with the slug {slug!r}: the run is created without one."
+        self._checks.append((self._ask("environment", project=code, slug=slug), missing))
+        return None
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        cases: list[int] = self._answered(self._ask("plan", project=code, plan_id=plan_id))["cases"]
+        return cases
+
+    def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        provisional = -1 - len(self._runs)
+        run = Run(
+            code,
+            provisional,
+            body=dict(body),
+            # Kept with the run: whoever repeats the request gets the run that the first one created.
+            key=str(uuid.uuid4()),
+            environment_slug=self._slugs.get(code),
+        )
+        self._add_run(run)
+        return provisional
+
+    def check_run(self, code: str, run_id: int) -> bool:
+        self._add_run(Run(code, run_id))
+        try:
+            self._answered(self._ask("check_run", project=code, run_id=run_id))
+        except Refused as error:
+            if error.status == 404:
+                return False
+            self._without_back_end(error)
+        except ApiError as error:
+            self._without_back_end(error)
+        return True
+
+    def wait_until_opened(self) -> None:
+        """Before the first test: tell the user what is wrong with token, project or environment."""
+        checks, self._checks = self._checks, []
+        for number, missing in checks:
+            try:
+                answer = self._answered(number)
+            except ApiError as error:
+                self._go_without(error)
+            else:
+                if missing and answer.get("id", 0) is None:
+                    self._tell(missing)
+        self._relay.settle()
+        if self._relay.trouble and not self._relay.is_alive():
+            self._tell_once(f"{self._relay.trouble}: pytest itself delivers, after the last test.")
+
+    # While tests run
+
+    def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
+        self._drained = False
+        super().put(code, run_id, results)
+        self._relay.ensure()
+
+    def take_unstored(self, results: Sequence[dict[str, Any]]) -> None:
+        """Take what an xdist worker could not store; see `unstored`."""
+        self._of_workers.extend(results)
+
+    def finish_crashed(self, worker: str, status: str, message: str) -> None:
+        """Report the test in which an xdist worker died.
 
         Args:
-            body: bytes, or an object with `read` and `len` that is streamed.
-
-        Raises:
-            NoAnswer: there is no complete answer; its text is free of secrets.
+            worker: xdist's id of it, such as ``gw0``.
+            status, message: of the result.
         """
-        if cancelled.is_set():
-            raise NoAnswer("it was cancelled", again=False)
-        failure: NoAnswer
-        with self._watchdog.watching(Clock.monotonic() + bounds.total, cancelled) as exchange:
-            try:
-                response = self._session.request(
-                    method,
-                    url,
-                    params=params,
-                    headers=headers,
-                    data=body,
-                    auth=auth,
-                    timeout=(bounds.connect, bounds.read),
-                    allow_redirects=False,
-                    stream=True,
-                )
-                with response:
-                    answer = _read(response, bounds.body)
-                # A connection that is shut in the middle of a body without a length looks like its end.
-                if exchange.ended is None:
-                    return answer
-                failure = NoAnswer("")
-            except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
-                failure = NoAnswer(auth.scrub(_describe(error)), _may_pass(error))
-        # Raised here, where the library's exception is out of sight: its text, its request and its frames
-        # hold the Authorization header and the proxy's password.
-        raise _ended(exchange, bounds) or failure
+        if self._outbox is None:
+            return
+        for item in self._outbox.unfinished():
+            if item.writer.startswith(f"{worker}-"):
+                self._note(partial(finish, self._outbox, item, status, message))
+
+    # After the last test
+
+    def note_end(self, how: str) -> None:
+        """Note how the session ended, ``normal`` or ``interrupted``.
+
+        Whoever sends later what is left completes the runs of a session that ended normally, and no others.
+        """
+        if self._outbox is not None:
+            self._note(partial(self._outbox.set_meta, ended=how))
+
+    def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
+        self._send_unstored()
+        if self._lost:
+            self.drain()
+            return False
+        outbox = self._outbox
+        if outbox is not None and self._note(
+            lambda: outbox.request_completion(code, run_id, publish=publish)
+        ):
+            self._drained = False
+            self.drain()
+            assert self._ledger is not None
+            return self._ledger.is_completed(code, run_id)
+        return self._complete_unstored(code, run_id, publish)
+
+    def publish_run(self, code: str, run_id: int) -> str | None:
+        known = self._urls.get((code, run_id))
+        return known if known or self._ledger is None else self._ledger.public_url(code, run_id)
+
+    def real_run(self, code: str, run_id: int) -> int:
+        """The back end's id of a run; as long as it has not been created, the provisional one."""
+        real = None if self._ledger is None else self._ledger.real_run(code, run_id)
+        return real or self._real.get((code, run_id), run_id)
+
+    def drain(self) -> None:
+        """Wait for the relay to deliver everything, up to the deadline; Ctrl-C ends the wait."""
+        if self._gave_up or self._drained:
+            return
+        deadline = System.monotonic() + self._drain_timeout
+        self._send_unstored()
+        with self._interruptible():
+            self._drained = self._drained_by(deadline)
+            self._gave_up = not self._drained
+
+    def leftovers(self) -> Leftovers:
+        """How far delivery came, as it stands now."""
+        if self._outbox is None or self._ledger is None:
+            return Leftovers(delivered=self._sent, lost=self._lost)
+        state = self._ledger.state()
+        reasons = [entry["message"] for entry in state.get("blocked") or ()]
+        if state.get("away"):
+            reasons.append(state["away"])
+        if self._late:
+            reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
+        rejected = self._ledger.rejected()
+        return Leftovers(
+            delivered=self._ledger.settled_count() - len(rejected) + self._sent,
+            waiting=self._count_waiting(),
+            rejected=tuple(entry.reason for entry in rejected),
+            lost=self._lost,
+            open_runs=len(open_runs(self._outbox, self._ledger)),
+            reason=reasons[0] if reasons else None,
+            in_background=self._in_background and not reasons,
+            dropped=self._outbox.count_dropped(),
+        )
 
     def close(self) -> None:
-        """Closes the idle connections."""
-        self._session.close()
+        """Let the relay go; an outbox in which nothing is left goes too."""
+        super().close()
+        if self._outbox is None:
+            self._relay.end(_GRACE)
+            return
+        self._note(self._forget_workers)
+        if self._in_background:
+            # Nobody waits: the relay goes on by itself, as long as the usual deadline, and cleans up.
+            self._relay.leave()
+        else:
+            self._relay.end(_GRACE)
+            # If not even that can be found out, which was told before, it stays for `famacase resend`.
+            with contextlib.suppress(OutboxUnavailable):
+                if self._left_nothing():
+                    self._outbox.remove()
+        self._outbox.close()
 
+    # Questions to the back end
 
-def _read(response: requests.Response, limit: int) -> Answer:
-    if not 200 <= response.status_code < 300:
-        limit = min(limit, _CHUNK)
-    body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
-        body += chunk
-        if len(body) > limit:
-            break
-    return Answer(response.status_code, response.headers, bytes(body[:limit]), len(body) > limit)
+    def _ask(self, question: str, **details: Any) -> int:
+        return self._relay.order(question, seconds=self._start_timeout, **details)
 
+    def _answered(self, number: int) -> dict[str, Any]:
+        """The answer to a question. Raises ApiError, also if there is none in time."""
+        began = System.monotonic()
+        answer = self._relay.answer(number, self._patience)
+        self._patience = max(0.0, self._patience - (System.monotonic() - began))
+        if answer is None:
+            raise errors.Unreachable(
+                f"{self._relay.trouble}: the back end was not asked. Results are kept."
+                if self._relay.trouble
+                else f"The back end at {self._relay.briefing['api_url']} has not answered within "
+                f"{self._start_timeout:g} s. Check the network, the server and the address "
+                "(FAMACASE_API_URL)."
+            )
+        problem = answer.get("error")
+        if problem:
+            kind: type[ApiError] = getattr(errors, problem["kind"])
+            raise kind(problem["message"], status=problem["status"], detail=problem["detail"])
+        return answer
 
-def _ended(exchange: Exchange, bounds: Bounds) -> NoAnswer | None:
-    if exchange.ended == "deadline":
-        return NoAnswer(f"no complete answer within {bounds.total:.3g} s")
-    if exchange.ended == "cancelled":
-        return NoAnswer("it was cancelled", again=False)
-    return None
+    def _without_back_end(self, error: ApiError) -> None:
+        if self._falls_back:
+            raise error
+        self._go_without(error)
 
+    def _go_without(self, error: ApiError) -> None:
+        if not self._is_away:
+            self._is_away = True
+            where = f"wait in {self.directory}" if self.directory else "are held in memory"
+            self._tell(f"{error} Until then results {where}.")
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and what it wraps, from the outside in: requests and urllib3 nest up to five of them."""
-    seen: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in seen:
-        seen.append(step)
-        yield step
-        inner = [getattr(step, "reason", None), *step.args, step.__cause__]
-        step = next((one for one in inner if isinstance(one, BaseException)), None)
+    # Delivery
 
+    def _drained_by(self, deadline: float) -> bool:
+        """Whether everything was done that can be done."""
+        if self._outbox is None:
+            return True
+        if self._drain_timeout == 0:
+            self._in_background = self._relay.ensure()
+            return False
+        left = max(0.0, deadline - System.monotonic())
+        number = self._relay.order("drain", seconds=left)
+        answer = self._relay.answer(number, left + _GRACE, lambda: self._waiting(deadline))
+        if answer is not None:
+            self._late = not answer["done"] and System.monotonic() >= deadline
+            return bool(answer["done"])
+        if self._relay.ensure():
+            self._relay.tell("stop")
+            self._late = True
+            return False
+        self._tell_once(f"{self._relay.trouble}: pytest itself delivers, after the last test.")
+        return self._deliver_from_here(deadline)
 
-def _may_pass(error: BaseException) -> bool:
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error)):
+    def _deliver_from_here(self, deadline: float) -> bool:
+        """What the relay does, in this process, by the same code as ``famacase resend``."""
+        import threading
+
+        from famacase_pytest.delivery.relay.main import open_api, open_loop
+
+        assert self._outbox is not None
+        assert self._ledger is not None
+        lock = self._outbox.delivery_lock()
+        if not lock.acquire(max(0.0, deadline - System.monotonic())):
+            return False
+        cancelled = threading.Event()
+        briefing = self._relay.briefing
+        loop = open_loop(self._outbox, self._ledger, briefing, open_api(briefing, cancelled), cancelled)
+        loop.start()
+        try:
+            done = loop.drain(
+                max(0.0, deadline - System.monotonic()), threading.Event(), lambda: self._waiting(deadline)
+            )
+            if loop.failure is not None:
+                self._tell(f"Delivery ended with {loop.failure!r}. Please report it with this line.")
+            return done
+        finally:
+            loop.stop()
+            lock.release()
+
+    def _send_unstored(self) -> None:
+        """Send what no disk has room for from memory, by way of the relay."""
+        with self._interruptible():
+            results = [*self.unstored(), *self._of_workers]
+            self._of_workers = []
+            if not results:
+                return
+            runs = [run._asdict() for run in self._runs]
+            seconds = self._drain_timeout or _GRACE
+            number = self._relay.order("results", results=results, runs=runs, seconds=seconds)
+            answer = self._relay.answer(number, seconds + _GRACE)
+            if answer is None:
+                why = self._relay.trouble or f"it took longer than {seconds:g} s"
+                answer = {"delivered": 0, "problems": [f"{len(results)} results are lost: {why}."]}
+            self._sent += answer["delivered"]
+            self._lost += len(results) - answer["delivered"]
+            for problem in answer["problems"]:
+                self._tell(problem)
+
+    def _complete_unstored(self, code: str, run_id: int, publish: bool) -> bool:
+        """Complete a run where no outbox could take note that this is wanted."""
+        if self._outbox is not None and (self._count_waiting() or (self._ledger and self._ledger.rejected())):
+            return False
+        real = self.real_run(code, run_id)
+        with self._interruptible():
+            number = self._relay.order("complete", project=code, run_id=real, publish=publish)
+            answer = self._relay.answer(number, self._drain_timeout or _GRACE) or {}
+            self._real[code, run_id] = answer.get("real", real)
+            if answer.get("url"):
+                self._urls[code, run_id] = answer["url"]
+            if answer.get("problem"):
+                self._tell(answer["problem"])
+            return bool(answer.get("completed"))
         return False
-    # A plain OSError is requests' complaint about a CA bundle that does not exist.
-    return isinstance(error, (requests.RequestException, HTTPError)) and not isinstance(error, _PERMANENT)
+
+    def _waiting(self, deadline: float) -> None:
+        self.on_wait(self._count_waiting, max(0.0, deadline - System.monotonic()))
+
+    def _count_waiting(self) -> int:
+        assert self._outbox is not None
+        assert self._ledger is not None
+        return sum(entry.results for entry in self._outbox.count_pending(self._ledger).values())
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Around what may take long after the last test: Ctrl-C ends it, and so does an outbox that fails."""
+        try:
+            yield
+        except OutboxUnavailable as error:
+            self._gave_up = True
+            self._tell_once(str(error))
+        except KeyboardInterrupt:
+            self._relay.tell("stop")
+            self._gave_up = True
+            self._tell("Interrupted while results were being delivered: what is left waits in the outbox.")
+
+    # The outbox
+
+    def _add_run(self, run: Run) -> None:
+        self._runs.append(run)
+        outbox = self._outbox
+        if outbox is not None:
+            self._note(lambda: outbox.add_run(run))
+
+    def _note(self, change: Callable[[], object]) -> bool:
+        """Change the outbox; that it takes nothing more is said once, and is no reason to end a session."""
+        try:
+            change()
+        except OutboxUnavailable as error:
+            self._tell_once(str(error))
+            return False
+        return True
+
+    def _forget_workers(self) -> None:
+        """Drop the tests of xdist workers that were stopped: those that died by themselves were reported."""
+        assert self._outbox is not None
+        for item in self._outbox.unfinished():
+            self._outbox.drop_unfinished(item)
+
+    def _left_nothing(self) -> bool:
+        assert self._outbox is not None
+        assert self._ledger is not None
+        lock = self._outbox.delivery_lock()
+        return lock.acquire(0.0) and not is_anything_left(self._outbox, self._ledger)
 
 
-def _describe(error: BaseException) -> str:
-    """The innermost message, without the representation of objects that urllib3 puts before it."""
-    chain = list(_chain(error))
-    inmost = chain[-1]
-    text = re.sub(r"^<?[\w.]+(\([^)]*\)| object at \w+>?): ", "", str(inmost)) or type(inmost).__name__
-    return f"the proxy: {text}" if any(isinstance(one, ProxyError) for one in chain) else text
+class WorkerTransport(Transport):
+    """The transport of an xdist worker: upstream's questions are answered from what the controller handed
+    over.
+
+    Args:
+        writer: stores the results; None where there is no outbox.
+        briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds
+            the cases of its plan by project.
+        tell: takes a line for the user.
+    """
+
+    def __init__(self, writer: Writer | None, briefing: Mapping[str, Any], tell: Tell) -> None:
+        super().__init__(writer, tell)
+        self._briefing = briefing
+
+    def open_project(self, code: str) -> None:
+        if self._briefing.get("failed", True):
+            raise Refused(f"The controller of this session could not report to project {code}.")
+
+    def environment_id(self, code: str, slug: str) -> int | None:
+        return None
+
+    def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        return list(self._briefing.get("plan_cases", {}).get(code, ()))
+
+    def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        raise Refused(f"A worker creates no run in project {code}; its controller does.")
+
+    def check_run(self, code: str, run_id: int) -> bool:
+        return True
+
+
+# Kept: ``json.dumps`` makes an encoder for each call with options. Compact, since the text is sent as it is.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _packed(code: str, run_id: int, result: CapturedResult) -> dict[str, Any]:
+    """A result with its files, as it travels over a pipe; see ``relay.main``."""
+    from base64 import b64encode
+
+    files = []
+    for source in result.files:
+        copied = result.copies.get(source.ref)
+        content = source.content
+        if copied is not None and not copied.problem:
+            with contextlib.suppress(OSError), copied.open() as file:
+                content = file.read()
+        files.append(
+            {
+                "ref": source.ref,
+                "file_name": source.file_name,
+                "mime_type": source.mime_type,
+                "path": source.path if content is None else None,
+                "content": None if content is None else b64encode(content).decode(),
+            }
+        )
+    return {"project": code, "run_id": run_id, "payload": System.dumps(result.payload), "files": files}

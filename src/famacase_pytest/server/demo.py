@@ -90,7 +90,7 @@ def demo_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
 
 
 def _show(url: str, exit_code: int) -> bool:
-    from ..delivery.api import ReporterApi
+    from ..delivery.api.client import ReporterApi
 
     with ReporterApi(url, {PROJECT: TOKEN}) as api:
         run_id = 1  # of a new back end, the first

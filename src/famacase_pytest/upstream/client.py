@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol
 
 from qase.commons import ReporterException
 from qase.commons.client.base_api_client import BaseApiClient
 
-from ..delivery.channel import Channel
 from ..errors import ApiError, Refused
 from .payload import PayloadOptions, wire_result_or_remains
+
+if TYPE_CHECKING:
+    from ..delivery.transport import Transport
 
 
 class ReportingSession(Protocol):
     """What the client needs of the session that it belongs to."""
 
-    def channel(self) -> Channel:
-        """The way to the back end, opened when it is first needed."""
+    def transport(self) -> Transport:
+        """Where results go, opened when it is first needed."""
 
-    def run_url(self, run_id: Any) -> str:
+    def run_url(self, code: str, run_id: Any) -> str:
         """The page of a run."""
+
+    def has_run(self, code: str, run_id: int) -> bool:
+        """Whether a run has been created: one without results never is."""
 
     def has_plan(self, code: str, plan_id: int) -> bool:
         """Whether a run may name the plan."""
@@ -32,9 +37,6 @@ class ReportingSession(Protocol):
     def could_not_start(self, error: ApiError) -> None:
         """Told when the back end cannot be opened; upstream falls back."""
 
-    def could_not_send(self, error: ApiError, results: int) -> None:
-        """Told when a batch could not be handed over."""
-
     def could_not_complete(self, error: ApiError) -> None:
         """Told when a run could not be completed or published."""
 
@@ -42,7 +44,7 @@ class ReportingSession(Protocol):
 class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no types
     """Takes the place of upstream's ``ApiV2Client``.
 
-    Its methods have upstream's names and parameters; what they do is hand values to the session's channel.
+    Its methods have upstream's names and parameters; what they do is pass values to the session's transport.
     Errors leave as ``ReporterException``, so that upstream's own retry does not multiply the attempts
     already made.
 
@@ -70,20 +72,11 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
     def get_project(self, project_code: str) -> None:
         """Make sure that the project can be reported to; upstream falls back if that raises."""
         with self._reporting_failure(self.session.could_not_start):
-            self.session.channel().open_project(project_code)
+            self.session.transport().open_project(project_code)
 
     def get_environment(self, environment: str, project_code: str) -> int | None:
-        """The id of an environment, given its slug; None, and a line in the log, if there is none."""
-        channel = self.session.channel()
-        with self._reporting_failure(self.session.could_not_start):
-            found = channel.environment_id(project_code, environment)
-        if found is None and not channel.is_environment_open(project_code):
-            self.logger.log(
-                f"Project {project_code} has no environment with the slug {environment!r}: "
-                "the run is created without one.",
-                "warning",
-            )
-        return found
+        """None: the environment is looked up by whoever creates the run."""
+        return self.session.transport().environment_id(project_code, environment)
 
     def create_test_run(
         self,
@@ -96,7 +89,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         """Create a run and return its id."""
         body = self._run_body(project_code, title, description, plan_id, environment_id)
         with self._reporting_failure(self.session.could_not_start):
-            run_id = self.session.channel().create_run(project_code, body)
+            run_id = self.session.transport().create_run(project_code, body)
         self._created.add((project_code, run_id))
         self.session.run_opened(project_code, run_id)
         return run_id
@@ -106,7 +99,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         if (project_code, int(run_id)) in self._created:
             return True
         with self._reporting_failure(self.session.could_not_start):
-            found = self.session.channel().check_run(project_code, int(run_id))
+            found = self.session.transport().check_run(project_code, int(run_id))
         if found:
             self.session.run_opened(project_code, int(run_id))
         else:
@@ -119,30 +112,25 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         return found
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
-        """Hand a batch of upstream's results to the channel."""
-        parcels = [wire_result_or_remains(result, self._options) for result in results]
-        try:
-            self.session.channel().put(project_code, int(run_id), parcels)
-        except ApiError as error:
-            self.session.could_not_send(error, len(parcels))
-            raise _said_already() from error
+        """Store a batch of upstream's results."""
+        captured = [wire_result_or_remains(result, self._options) for result in results]
+        self.session.transport().put(project_code, int(run_id), captured)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run and log where it can be seen."""
         with self._reporting_failure(self.session.could_not_complete):
-            completed = self.session.channel().complete_run(
+            completed = self.session.transport().complete_run(
                 project_code,
                 int(run_id),
                 publish=bool(getattr(self.config.testops, "show_public_report_link", False)),
             )
-        if completed:
-            real = self.session.channel().real_run(project_code, int(run_id))
-            self.logger.log(f"Famacase run link: {self.session.run_url(real)}", "info")
+        if completed and self.session.has_run(project_code, int(run_id)):
+            self.logger.log(f"Famacase run link: {self.session.run_url(project_code, run_id)}", "info")
 
     def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
         """The public link of the run, which upstream logs."""
         with self._reporting_failure(self.session.could_not_complete):
-            return self.session.channel().publish_run(project_code, int(run_id))
+            return self.session.transport().publish_run(project_code, int(run_id))
 
     @contextlib.contextmanager
     def _reporting_failure(self, tell: Callable[[ApiError], None]) -> Iterator[None]:

@@ -17,17 +17,19 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
 from qase.commons.client.base_api_client import BaseApiClient
 
-from ..delivery.channel import Channel
 from ..errors import UpstreamMismatch
-from . import each_test, guards, speedups
+from . import capture, guards, speedups
 from .client import FamacaseClient
 from .config_reader import ConfigReader, OsView
 from .plan_loader import FamacasePlanLoader
+
+if TYPE_CHECKING:
+    from ..delivery.transport import Transport
 
 Version = tuple[int, ...]
 
@@ -38,17 +40,17 @@ class Bindings(NamedTuple):
     Args:
         client: class that takes the place of upstream's API client.
         plan_loader: class that takes the place of upstream's plan loader.
-        channel: the way to the back end, or None as long as nothing has asked for it.
+        transport: where results go, or None as long as nothing has asked for it.
         reader: stands around upstream's reading of its configuration.
-        run_url: the page of a run, given its id.
+        run_url: the page of a run, given project and id.
         run_file: file by which the controller of this session passes its run to its xdist workers.
     """
 
     client: type[FamacaseClient]
     plan_loader: type[FamacasePlanLoader]
-    channel: Callable[[], Channel | None]
+    transport: Callable[[], Transport | None]
     reader: ConfigReader
-    run_url: Callable[[Any], str]
+    run_url: Callable[[str, Any], str]
     run_file: Any
 
 
@@ -102,10 +104,11 @@ TABLE: tuple[Patch, ...] = (
     Patch("configuration", "qase.pytest.conftest", "setup_config_manager",
           lambda b, old: b.reader.around(old), ("config",)),
     Patch("link to a test", "qase.commons.reporters.testops", "QaseTestOps._QaseTestOps__prepare_link",
-          lambda b, _: lambda reporter, ids, title: b.run_url(reporter.run_id), ("self", "ids", "title")),
+          lambda b, _: lambda reporter, ids, title: b.run_url(reporter.project_code, reporter.run_id),
+          ("self", "ids", "title")),
     Patch("link to a test of several projects", "qase.commons.reporters.testops_multi",
           "QaseTestOpsMulti._QaseTestOpsMulti__prepare_link",
-          lambda b, _: lambda reporter, code, ids, title: b.run_url(reporter.project_runs.get(code)),
+          lambda b, _: lambda reporter, code, ids, title: b.run_url(code, reporter.project_runs.get(code)),
           ("self", "project_code", "ids", "title"), since=(5, 0, 0)),
     # What upstream's reader of the configuration sees of the process.
     Patch("environment of the configuration", "qase.commons.config", "os",
@@ -142,11 +145,11 @@ TABLE: tuple[Patch, ...] = (
           lambda b, old: guards.with_status(old), ("self",), required=False),
     # Every result and every file in our hands when its test has finished.
     Patch("sending thread", "qase.commons.reporters.testops", "threading",
-          lambda b, old: each_test.InlineThreading(old)),
+          lambda b, old: capture.InlineThreading(old)),
     Patch("sending thread of several projects", "qase.commons.reporters.testops_multi", "threading",
-          lambda b, old: each_test.InlineThreading(old), since=(5, 0, 0)),
+          lambda b, old: capture.InlineThreading(old), since=(5, 0, 0)),
     Patch("attaching a file", "qase.commons.models.runtime", "Runtime.add_attachment",
-          lambda b, old: each_test.keeping_attachments(old, b.channel), ("self", "attachment")),
+          lambda b, old: capture.copying_attachments(old, b.transport), ("self", "attachment")),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
           lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"),

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..delivery.channel import Parcel
-from ..delivery.parts import Attachment as File
+from ..delivery.models import Attachment as File
+from ..delivery.models import CapturedResult
 
 # The statuses that the contract knows (components/schemas/Status).
 STATUSES = frozenset(
@@ -23,9 +23,9 @@ STATUSES = frozenset(
 # between 500 and 1,000 levels, and each step takes three.
 MAX_STEP_DEPTH = 100
 
-# The attribute of upstream's ``Attachment`` that remembers what the channel kept of it when it was attached:
-# a function that returns it.
-KEPT = "_famacase_kept"
+# The attribute of upstream's ``Attachment`` that remembers the copy made of it when it was attached: a
+# function that returns it.
+COPIED = "_famacase_copied"
 
 # Members of a request step's data that may hold megabytes; they travel as attachments, as upstream sends
 # them.
@@ -62,7 +62,7 @@ class PayloadOptions(NamedTuple):
         )
 
 
-def wire_result(result: Any, options: PayloadOptions) -> Parcel:
+def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
     """Translate one result.
 
     Args:
@@ -110,10 +110,10 @@ def wire_result(result: Any, options: PayloadOptions) -> Parcel:
         if options.root_suite:
             suites.insert(0, {"title": _text(options.root_suite)})
         payload["relations"] = {"suite": {"data": suites}}
-    return Parcel(payload, tuple(files.sources), files.kept)
+    return CapturedResult(payload, tuple(files.sources), files.copies)
 
 
-def wire_result_or_remains(result: Any, options: PayloadOptions) -> Parcel:
+def wire_result_or_remains(result: Any, options: PayloadOptions) -> CapturedResult:
     """As ``wire_result``; of a result that cannot be translated, what identifies it and why.
 
     A suite can put anything into a result, and one that is strange must not take others along.
@@ -123,7 +123,7 @@ def wire_result_or_remains(result: Any, options: PayloadOptions) -> Parcel:
     except Exception as error:  # noqa: BLE001 (whatever it is, the result is not lost for it)
         status, _ = _status(result.execution.status)
         remark = f"Parts of this result could not be sent: {type(error).__name__}: {error}"
-        return Parcel(
+        return CapturedResult(
             {
                 "id": str(result.id),
                 "title": _text(result.title),
@@ -138,15 +138,15 @@ class _Files:
 
     def __init__(self, result_id: str) -> None:
         self._result_id = result_id
-        self.kept: dict[str, Any] = {}
+        self.copies: dict[str, Any] = {}
         self.sources: list[File] = []
 
     def add(self, attachment: Any) -> dict[str, str]:
         source = file_source(attachment, ref=f"{self._result_id}/{len(self.sources)}")
         self.sources.append(source)
-        kept = getattr(attachment, KEPT, None)
-        if kept is not None:
-            self.kept[source.ref] = kept()
+        copied = getattr(attachment, COPIED, None)
+        if copied is not None:
+            self.copies[source.ref] = copied()
         return {"id": source.ref, "file_name": source.file_name}
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-from ..delivery.channel import Channel
-from .payload import KEPT, PayloadOptions, file_source, wire_result
+from .payload import COPIED, PayloadOptions, file_source, wire_result
+
+if TYPE_CHECKING:
+    from ..delivery.transport import Transport
 
 
 class InlineThreading:
@@ -39,23 +41,23 @@ class InlineThreading:
             self._target(*self._args)
 
 
-def keeping_attachments(original: Callable[..., None], channel: Callable[[], Channel | None]) -> Any:
-    """Upstream's ``Runtime.add_attachment``, which keeps the file as it is at this moment.
+def copying_attachments(original: Callable[..., None], transport: Callable[[], Transport | None]) -> Any:
+    """Upstream's ``Runtime.add_attachment``, which copies the file as it is at this moment.
 
     Args:
         original: upstream's.
-        channel: the session's, or None where nothing is sent, as in mode ``report``.
+        transport: the session's, or None where nothing is sent, as in mode ``report``.
     """
 
     def add_attachment(runtime: Any, attachment: Any) -> None:
-        keep = getattr(channel(), "keep", None)
-        if keep is not None:
-            kept = keep(file_source(attachment, ref=""))
-            if kept is not None:
+        copies_to = transport()
+        if copies_to is not None:
+            copied = copies_to.copy(file_source(attachment, ref=""))
+            if copied is not None:
                 # Upstream copies the results of several projects deeply, and serialises them for its log: a
-                # function is one and the same for both, what was kept is not.
-                setattr(attachment, KEPT, lambda: kept)
-                if not attachment.file_path and not kept.problem:
+                # function is one and the same for both, the copy is not.
+                setattr(attachment, COPIED, lambda: copied)
+                if not attachment.file_path and not copied.problem:
                     # The content is safe; upstream would hold it in memory to the end of the test.
                     attachment.content = ""
         original(runtime, attachment)
@@ -63,22 +65,22 @@ def keeping_attachments(original: Callable[..., None], channel: Callable[[], Cha
     return add_attachment
 
 
-class TestWatch:
+class TestCapture:
     """Follows the tests of a session, from one to the next.
 
     Args:
         config: pytest's; upstream keeps its plugin there.
-        channel: takes what there is.
+        transport: stores the results.
     """
 
     __test__ = False  # for pytest, which would otherwise collect a class of this name
 
-    def __init__(self, config: Any, channel: Channel) -> None:
+    def __init__(self, config: Any, transport: Transport) -> None:
         self._config = config
-        self._channel = channel
+        self._transport = transport
         self._options: PayloadOptions | None = None
 
-    def began(self) -> None:
+    def started(self) -> None:
         """Store the unfinished result of the test that begins, in case the process does not survive it."""
         plugin = getattr(self._config, "qase", None)
         if plugin is None:
@@ -86,7 +88,7 @@ class TestWatch:
         if self._options is None:
             self._options = PayloadOptions.from_config(plugin.reporter.config)
         for code, run_id, result in begun(plugin):
-            self._channel.begin(code, run_id, wire_result(result, self._options).payload)
+            self._transport.begin(code, run_id, wire_result(result, self._options).payload)
 
     def finished(self) -> None:
         """Hand over the result of the test that has ended."""
@@ -94,7 +96,7 @@ class TestWatch:
         if plugin is not None:
             flush(plugin)
             # What upstream did not hand over now, it will not: its filter dropped it.
-            self._channel.forget_begun()
+            self._transport.forget_begun()
 
 
 def flush(plugin: Any) -> None:

@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from famacase_pytest.delivery.database import Database, Schema
-from famacase_pytest.delivery.parts import Fingerprint
-from famacase_pytest.delivery.records import Item, Rejection
+from famacase_pytest.delivery.models import Fingerprint, Item, Rejection
+from famacase_pytest.delivery.outbox.database import Database, Schema
 from famacase_pytest.delivery.system import System
 
 LEDGER = Schema(
@@ -237,7 +236,7 @@ class Ledger:
     def real_run(self, project: str, run_id: int) -> int | None:
         """The run that results of the session's run go to: None for a provisional one not created yet."""
         found = self._run(project, run_id)
-        if found:
+        if found and int(found[0]) > 0:
             return int(found[0])
         return run_id if run_id > 0 else None
 

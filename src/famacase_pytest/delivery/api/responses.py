@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from http.client import responses as reason_phrases
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from famacase_pytest.delivery.calls import Call, Target
-from famacase_pytest.delivery.retry import SERVER_ERROR, TRANSIENT, parse_retry_after
+from famacase_pytest.delivery.api.http import Answer, NoAnswer
+from famacase_pytest.delivery.api.retry import SERVER_ERROR, TRANSIENT, parse_retry_after
 from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.transport import Answer, NoAnswer
 from famacase_pytest.errors import ApiError, Refused, Rejected
+
+if TYPE_CHECKING:
+    from famacase_pytest.delivery.api.client import Call, Target
 
 _DETAIL_LIMIT = 500  # characters of a server's explanation that go into a message
 _FIELDS_LIMIT = 10  # field errors that are named

@@ -21,8 +21,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from requests_toolbelt import MultipartEncoder
 
 from famacase_pytest import __version__
-from famacase_pytest.delivery import calls
-from famacase_pytest.delivery.answers import (
+from famacase_pytest.delivery.api.http import Answer, Bounds, NoAnswer, TokenAuth, Transport
+from famacase_pytest.delivery.api.multipart import ExactReader
+from famacase_pytest.delivery.api.responses import (
     NotFamacase,
     bytes_of,
     json_of,
@@ -30,11 +31,9 @@ from famacase_pytest.delivery.answers import (
     object_of,
     value_of,
 )
-from famacase_pytest.delivery.calls import Call, Target
-from famacase_pytest.delivery.parts import ExactReader, Part
-from famacase_pytest.delivery.retry import Clock, RetryPolicy
+from famacase_pytest.delivery.api.retry import Clock, RetryPolicy
+from famacase_pytest.delivery.models import Part
 from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.transport import Answer, Bounds, NoAnswer, TokenAuth, Transport
 from famacase_pytest.errors import Refused, Unreachable
 
 API_ROOT = "/api/v1/reporter/v1"
@@ -48,6 +47,104 @@ _JSON_LIMIT = 16 * _MIB
 _FILE_LIMIT = 64 * _MIB
 _CONNECT_LIMIT = 10.0  # seconds
 _SLOWEST = 64 * 1024  # bytes a second that a usable line carries
+
+
+class Call(NamedTuple):
+    """One operation of the contract.
+
+    Attributes:
+        method, path: the path is a format string below the API's root.
+        failed: what a refusal means for the results.
+        unsure: what the absence of an answer means for them.
+        again_on_500: whether doing it twice does no harm on any server. Calls that only an Idempotency-Key
+            protects are not among them: a server that ignores the key and fails after its work would do them
+            twice.
+    """
+
+    method: str
+    path: str
+    failed: str
+    unsure: str
+    again_on_500: bool = True
+
+
+class Target(NamedTuple):
+    """Where a call goes, in words for messages: no token, no user part, no query."""
+
+    method: str
+    path: str
+    host: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} at {self.host}"
+
+
+GET_PROJECT = Call(
+    "GET",
+    "/projects/{code}",
+    "The project cannot be reported to.",
+    "Whether it can be reported to is not known.",
+)
+ENVIRONMENTS = Call(
+    "GET",
+    "/projects/{code}/environments",
+    "The environment could not be looked up.",
+    "The environment could not be looked up.",
+)
+PLAN_CASES = Call(
+    "GET",
+    "/projects/{code}/plans/{plan}/cases",
+    "The plan could not be read.",
+    "The plan could not be read.",
+)
+CREATE_RUN = Call(
+    "POST",
+    "/projects/{code}/runs",
+    "The run was not created.",
+    "Whether the run was created is not known.",
+    again_on_500=False,
+)
+GET_RUN = Call(
+    "GET", "/projects/{code}/runs/{run}", "The run could not be read.", "The run could not be read."
+)
+COMPLETE_RUN = Call(
+    "POST",
+    "/projects/{code}/runs/{run}/complete",
+    "The run was not completed.",
+    "Whether the run was completed is not known.",
+)
+PUBLISH_RUN = Call(
+    "POST",
+    "/projects/{code}/runs/{run}/public",
+    "The run has no public link.",
+    "Whether the run has a public link is not known.",
+)
+POST_RESULTS = Call(
+    "POST",
+    "/projects/{code}/runs/{run}/results",
+    "Its results were not stored.",
+    "Whether its results were stored is not known; sending them again doubles none.",
+)
+LIST_RESULTS = Call(
+    "GET",
+    "/projects/{code}/runs/{run}/results",
+    "The results could not be read back.",
+    "The results could not be read back.",
+)
+UPLOAD = Call(
+    "POST",
+    "/projects/{code}/attachments",
+    "Its files were not stored.",
+    "Whether its files were stored is not known.",
+    again_on_500=False,
+)
+GET_ATTACHMENT = Call(
+    "GET",
+    "/projects/{code}/attachments/{id}",
+    "The file could not be read back.",
+    "The file could not be read back.",
+)
 
 
 class _Limits(NamedTuple):
@@ -117,6 +214,8 @@ class ReporterApi:
         self._notify = notify
         self._cancelled = cancelled or threading.Event()
         self._transport = Transport(connections, f"famacase-pytest/{__version__}")
+        # Asked for at the start of a session, and again when the run is created.
+        self._environments: dict[tuple[str, str], int] = {}
         self._shared = False
 
     def with_limits(
@@ -145,7 +244,7 @@ class ReporterApi:
 
     def get_project(self, code: str) -> dict[str, Any]:
         """The project. Refused with 404 if the server has none of this code."""
-        return self._call(calls.GET_PROJECT, code, lambda answer: object_of(answer))
+        return self._call(GET_PROJECT, code, lambda answer: object_of(answer))
 
     def environment_id(self, code: str, slug: str) -> int | None:
         """The id of the environment that bears the slug, None if none does."""
@@ -162,7 +261,12 @@ class ReporterApi:
                     raise NotFamacase("JSON without a proper 'id'")
             return None
 
-        return self._call(calls.ENVIRONMENTS, code, read, params={"slug": slug})
+        known = self._environments.get((code, slug))
+        if known is None:
+            known = self._call(ENVIRONMENTS, code, read, params={"slug": slug})
+        if known is not None:
+            self._environments[code, slug] = known
+        return known
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """The ids of the cases that a plan holds."""
@@ -173,7 +277,7 @@ class ReporterApi:
                 raise NotFamacase("JSON without proper 'case_ids'")
             return ids
 
-        return self._call(calls.PLAN_CASES, code, read, plan=plan_id)
+        return self._call(PLAN_CASES, code, read, plan=plan_id)
 
     def create_run(self, code: str, body: Mapping[str, Any], key: str) -> int:
         """Creates a run and returns its id.
@@ -184,7 +288,7 @@ class ReporterApi:
         """
         headers = {"Idempotency-Key": key}
         return self._call(
-            calls.CREATE_RUN,
+            CREATE_RUN,
             code,
             lambda answer: int(object_of(answer, id=int)["id"]),
             body=_json_body(System.dumps(body).encode("ascii"), headers),
@@ -192,11 +296,11 @@ class ReporterApi:
 
     def get_run(self, code: str, run_id: int) -> dict[str, Any]:
         """The run: id, and where the server tells them title, status and stats."""
-        return self._call(calls.GET_RUN, code, lambda answer: object_of(answer, id=int), run=run_id)
+        return self._call(GET_RUN, code, lambda answer: object_of(answer, id=int), run=run_id)
 
     def complete_run(self, code: str, run_id: int) -> None:
         """Completes a run; one that is complete already stays as it is."""
-        self._call(calls.COMPLETE_RUN, code, nothing_of, run=run_id)
+        self._call(COMPLETE_RUN, code, nothing_of, run=run_id)
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         """Makes the run's report public and returns its link, None if the server gives none."""
@@ -205,7 +309,7 @@ class ReporterApi:
             url = object_of(answer).get("url")
             return url if isinstance(url, str) and url else None
 
-        return self._call(calls.PUBLISH_RUN, code, read, run=run_id, body=_json_body(b'{"status": true}'))
+        return self._call(PUBLISH_RUN, code, read, run=run_id, body=_json_body(b'{"status": true}'))
 
     def post_results(self, code: str, run_id: int, results: Sequence[str]) -> None:
         """Stores results in a run; those stored before are replaced.
@@ -221,7 +325,7 @@ class ReporterApi:
         # backslashreplace writes is the JSON for it.
         texts = [result.encode("utf-8", "backslashreplace") for result in results]
         body = _json_body(b'{"results":[' + b",".join(texts) + b"]}")
-        self._call(calls.POST_RESULTS, code, nothing_of, run=run_id, body=body)
+        self._call(POST_RESULTS, code, nothing_of, run=run_id, body=body)
 
     def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
         """Stores files and returns their ids in the order given. They are read in pieces, anew each time.
@@ -252,7 +356,7 @@ class ReporterApi:
                 raise NotFamacase(f"JSON without the ids of {len(parts)} files")
             return [str(id_) for id_ in ids]
 
-        return self._call(calls.UPLOAD, code, read, body=body)
+        return self._call(UPLOAD, code, read, body=body)
 
     def list_results(self, code: str, run_id: int, *, page: int = 200) -> Iterator[dict[str, Any]]:
         """What the run holds, oldest first, page by page. An extension: a hosted server may not have it."""
@@ -263,9 +367,7 @@ class ReporterApi:
         offset = 0
         while True:
             params = {"limit": str(page), "offset": str(offset)}
-            answer = self._call(
-                calls.LIST_RESULTS, code, read, params=params, expected=_JSON_LIMIT, run=run_id
-            )
+            answer = self._call(LIST_RESULTS, code, read, params=params, expected=_JSON_LIMIT, run=run_id)
             yield from answer["results"]
             offset += len(answer["results"])
             if not answer["results"] or offset >= answer["total"]:
@@ -273,9 +375,7 @@ class ReporterApi:
 
     def get_attachment(self, code: str, id: str) -> bytes:
         """The bytes of a stored file. An extension: a hosted server may not have it."""
-        return self._call(
-            calls.GET_ATTACHMENT, code, bytes_of, limit=_FILE_LIMIT, expected=_FILE_LIMIT, id=id
-        )
+        return self._call(GET_ATTACHMENT, code, bytes_of, limit=_FILE_LIMIT, expected=_FILE_LIMIT, id=id)
 
     def close(self) -> None:
         """Closes the idle connections; a copy made by `with_limits` leaves them open."""

@@ -1,4 +1,4 @@
-"""What a pytest session is to Famacase, decided once, when it is configured."""
+"""Whether a pytest session reports to Famacase, stays out, or keeps upstream silent; decided once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import SettingsError, UpstreamMismatch
 from .session import Session
 from .settings import early
 from .settings.model import resolve
-from .speaker import Speaker, defect
+from .summary import Notices, internal_error
 from .upstream import imports
 
 # Options under which pytest runs no test: nothing is validated, requested or stored.
@@ -34,21 +34,21 @@ _WORKERS = ("numprocesses", "tx")
 
 
 def prepare() -> None:
-    """Do what cannot wait for the command line, as far as environment and files tell already what will be."""
+    """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
     known = early.look(os.environ, Path.cwd())
     if known.on:
         imports.load_sparing_clients()
     if known.reports:
         # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
-        from . import channels  # noqa: F401
+        from . import wiring  # noqa: F401
 
 
 def begin(config: pytest.Config) -> Session | None:
-    """Decide what the session is to Famacase, and make it so.
+    """Decide, and bring it about.
 
     Returns:
-        The session if it reports, for the plugin to hand it what happens; None if not.
+        The session if it reports, for the plugin to pass on what happens; None if not.
 
     Raises:
         pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
@@ -69,66 +69,30 @@ def end(config: pytest.Config) -> None:
         _reporting.remove(state)
     try:
         state.end()
-    except Exception as error:  # noqa: BLE001 (a defect of ours must not turn a green suite red)
+    except Exception as error:  # noqa: BLE001 (an internal error must not fail the suite)
         # pytest has no place for it any more.
-        print(f"famacase: {defect(error)}", file=sys.stderr)
+        print(f"famacase: {internal_error(error)}", file=sys.stderr)
 
 
-def of(config: pytest.Config) -> Session | Bystander:
-    """What the session is to Famacase."""
+def of(config: pytest.Config) -> Session | Inactive:
+    """What was decided."""
     return config.stash[_STATE]
 
 
-def _begin(config: pytest.Config) -> Session | Bystander:
-    try:
-        return _decide(config)
-    except pytest.UsageError:
-        raise
-    except Exception as error:  # noqa: BLE001 (a defect of ours must not stop the suite)
-        return Bystander(config, [defect(error)]).silence_upstream()
+class Inactive:
+    """A session that does not report to Famacase.
 
+    Args:
+        config: pytest's.
+        lines: what to tell the user.
+    """
 
-def _decide(config: pytest.Config) -> Session | Bystander:
-    if not upstream.is_loaded(config.pluginmanager):
-        imports.restore()
-        return Bystander(config)
-    if _reporting:
-        return Bystander(config).silence_upstream(inside=True)
-    testless = any(getattr(config.option, name, False) for name in _TESTLESS)
-    try:
-        resolution = resolve(
-            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
-        )
-    except SettingsError as error:
-        if testless:
-            return Bystander(config).silence_upstream()
-        raise pytest.UsageError(str(error)) from None
-    if resolution.settings is None:
-        # It is Qase's session, whatever there was before it or the command line has changed.
-        imports.restore()
-        return Bystander(config, () if testless else resolution.warnings)
-    if testless:
-        return Bystander(config).silence_upstream()
-    session = Session(config, resolution.settings, resolution.warnings)
-    try:
-        session.install()
-    except UpstreamMismatch as error:
-        session.end()
-        return Bystander(config, [str(error)]).silence_upstream()
-    except BaseException:
-        session.end()
-        raise
-    return session
-
-
-class Bystander(Speaker):
-    """A session that does not report to Famacase."""
-
-    def __init__(self, config: pytest.Config, notices: Sequence[str] = ()) -> None:
-        super().__init__(config, notices)
+    def __init__(self, config: pytest.Config, lines: Sequence[str] = ()) -> None:
+        self.notices = Notices(config, lines)
+        self._config = config
         self._monkeypatch = pytest.MonkeyPatch()
 
-    def silence_upstream(self, *, inside: bool = False) -> Bystander:
+    def silence_upstream(self, *, inside: bool = False) -> Inactive:
         """Keep upstream from reporting either, by its own ``mode`` option, which beats all its other sources.
 
         Args:
@@ -143,12 +107,58 @@ class Bystander(Speaker):
             upstream.set_aside_plugin_instance(self._monkeypatch)
         return self
 
+    def summarize(self, terminalreporter: object) -> None:
+        """Say what there is to say after the last test."""
+        self.notices.print()
+
     def end(self) -> None:
         """Undo what was done to upstream."""
         self._monkeypatch.undo()
 
 
-_STATE: pytest.StashKey[Session | Bystander] = pytest.StashKey()
+def _begin(config: pytest.Config) -> Session | Inactive:
+    try:
+        return _decide(config)
+    except pytest.UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 (an internal error must not stop the suite)
+        return Inactive(config, [internal_error(error)]).silence_upstream()
+
+
+def _decide(config: pytest.Config) -> Session | Inactive:
+    if not upstream.is_loaded(config.pluginmanager):
+        imports.restore()
+        return Inactive(config)
+    if _reporting:
+        return Inactive(config).silence_upstream(inside=True)
+    testless = any(getattr(config.option, name, False) for name in _TESTLESS)
+    try:
+        resolution = resolve(
+            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
+        )
+    except SettingsError as error:
+        if testless:
+            return Inactive(config).silence_upstream()
+        raise pytest.UsageError(str(error)) from None
+    if resolution.settings is None:
+        # It is Qase's session, whatever there was before it or the command line has changed.
+        imports.restore()
+        return Inactive(config, () if testless else resolution.warnings)
+    if testless:
+        return Inactive(config).silence_upstream()
+    session = Session(config, resolution.settings, resolution.warnings)
+    try:
+        session.install()
+    except UpstreamMismatch as error:
+        session.end()
+        return Inactive(config, [str(error)]).silence_upstream()
+    except BaseException:
+        session.end()
+        raise
+    return session
+
+
+_STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.

@@ -1,4 +1,4 @@
-"""How a session opens its way to the back end: through an outbox if there can be one, else directly."""
+"""The one place where the parts of delivery are put together, from settings."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .delivery.api import ReporterApi
-from .delivery.channel import Channel
-from .delivery.direct import DirectChannel
-from .delivery.outbox import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable, sessions
-from .delivery.outbox_channel import OutboxChannel
-from .delivery.sink import Sink
-from .delivery.spawn import Courier
-from .delivery.worker import WorkerChannel
+from .delivery.models import MIB
+from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
+from .delivery.outbox.directory import sessions
+from .delivery.outbox.store import Outbox
+from .delivery.outbox.writer import Writer
+from .delivery.relay.process import RelayProcess
+from .delivery.transport import ControllerTransport, WorkerTransport
 from .settings.model import Settings
 
-MIB = 1024 * 1024
+if TYPE_CHECKING:
+    from .delivery.api.client import ReporterApi
 
 # Where the outbox is, below pytest's rootdir.
 OUTBOX = Path(".famacase", "outbox")
 
 # Where it is, below the directory for temporary files, if rootdir cannot be written.
 SPARE = "famacase-outbox"
+
+# Seconds that the start of a session may wait for the back end, in all.
+START_TIMEOUT = 10.0
 
 # Seconds that taking the lock of one's own session may take.
 _PRESENCE = 10.0
@@ -37,8 +40,10 @@ _LOOKED_AT = 20
 Tell = Callable[[str], None]
 
 
-def for_controller(settings: Settings, rootdir: Path, environ: Mapping[str, str], tell: Tell) -> Channel:
-    """The channel of a session's controller, or of a session without workers.
+def controller_transport(
+    settings: Settings, rootdir: Path, environ: Mapping[str, str], tell: Tell
+) -> ControllerTransport:
+    """The transport of a session's controller, or of a session without workers.
 
     Args:
         settings: the session's; its mode needs a back end.
@@ -46,66 +51,68 @@ def for_controller(settings: Settings, rootdir: Path, environ: Mapping[str, str]
         environ: the process environment.
         tell: takes a line for the user.
     """
-    api = open_api(settings)
-    opened = _open_outbox(settings, rootdir, tell)
-    if opened is None:
-        return DirectChannel(api, workers=settings.attachment_workers.value)
-    outbox, sink = opened
-    courier = Courier(outbox.directory, briefing(settings, outbox), environ)
-    courier.ensure()
-    return OutboxChannel(
-        api,
+    outbox, writer = _open_outbox(settings, rootdir, tell)
+    relay = RelayProcess(relay_briefing(settings, outbox), environ)
+    relay.ensure()
+    return ControllerTransport(
         outbox,
-        sink,
-        courier,
+        writer,
+        relay,
         drain_timeout=settings.drain_timeout.value,
-        keep_when_away=settings.fallback.value != "report",
+        start_timeout=START_TIMEOUT,
+        falls_back=settings.fallback.value == "report",
         tell=tell,
     )
 
 
-def for_worker(settings: Settings, brief: Mapping[str, Any], worker: str, tell: Tell) -> WorkerChannel:
-    """The channel of an xdist worker, which asks the back end for nothing.
+def worker_transport(
+    settings: Settings, briefing: Mapping[str, Any], worker: str, tell: Tell
+) -> WorkerTransport:
+    """The transport of an xdist worker, which asks the back end for nothing.
 
     Args:
         settings: the session's.
-        brief: what the controller handed over; ``outbox`` is its directory, or None.
+        briefing: what the controller handed over; ``outbox`` is its directory, or None.
         worker: xdist's id of it.
         tell: takes a line for the user.
     """
-    directory = brief.get("outbox")
+    directory = briefing.get("outbox")
+    writer = None
     if directory:
         try:
-            outbox = Outbox.open(Path(directory))
-            return WorkerChannel(_sink(settings, outbox, f"{worker}-{os.getpid()}", tell), brief)
+            writer = _writer(settings, Outbox.open(Path(directory)), worker)
         except OutboxUnavailable as error:
             tell(str(error))
-    return WorkerChannel(DirectChannel(open_api(settings), workers=settings.attachment_workers.value), brief)
+    return WorkerTransport(writer, briefing, tell)
 
 
-def open_api(settings: Settings, **options: Any) -> ReporterApi:
-    """The REST calls, as the settings say."""
+def open_api(settings: Settings) -> ReporterApi:
+    """The calls to the back end, for commands; pytest's process never opens a connection."""
+    from .delivery.api.client import ReporterApi
+
     return ReporterApi(
         settings.base_url,
         settings.tokens.for_project,
         timeout=settings.timeout.value,
         attempts=settings.retry_attempts.value,
         connections=settings.attachment_workers.value + 2,
-        **options,
     )
 
 
-def briefing(settings: Settings, outbox: Outbox, projects: Sequence[str] | None = None) -> dict[str, Any]:
-    """What whoever delivers an outbox has to know; see ``delivery.courier.main``.
+def relay_briefing(
+    settings: Settings, outbox: Outbox | None, projects: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """What whoever delivers has to know; see ``delivery.relay.main``.
 
     Args:
         settings: hold the address and the tokens.
-        outbox: what is to be delivered.
+        outbox: what is to be delivered; None where there is none.
         projects: those that it reports to; None for those of the settings.
     """
     codes = settings.projects if projects is None else projects
     return {
-        "outbox": str(outbox.directory),
+        "outbox": None if outbox is None else str(outbox.directory),
+        "parent": os.getpid(),
         "api_url": settings.base_url,
         "tokens": {code: settings.tokens.for_project(code) for code in codes},
         "project": codes[0],
@@ -114,7 +121,7 @@ def briefing(settings: Settings, outbox: Outbox, projects: Sequence[str] | None 
         "workers": settings.attachment_workers.value,
         "batch_size": settings.batch_size.value,
         "flush_interval": settings.flush_interval.value,
-        # A courier that outlives its session is not told any deadline.
+        # A relay that outlives its session is not told any deadline.
         "drain_timeout": settings.drain_timeout.value or 300.0,
     }
 
@@ -127,7 +134,7 @@ def outbox_base(settings: Settings, rootdir: Path) -> Path:
 def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     """How many results each of the earlier sessions has left behind that left any.
 
-    A session that is under way, or whose courier still works, is none of them.
+    A session that is under way, or whose relay still works, is none of them.
 
     Args:
         base: holds the outboxes.
@@ -146,10 +153,10 @@ def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     for directory in directories[-_LOOKED_AT:]:
         try:
             with Outbox.open(directory) as outbox:
-                if outbox.presence().acquire() and outbox.delivery_right().acquire():
+                if outbox.presence_lock().acquire() and outbox.delivery_lock().acquire():
                     ledger = outbox.ledger()
-                    found.append(sum(entry.results for entry in outbox.count_pending(ledger).values()))
-                    found[-1] += len(outbox.unfinished()) + len(ledger.rejected())
+                    waiting = sum(entry.results for entry in outbox.count_pending(ledger).values())
+                    found.append(waiting + len(outbox.unfinished()) + len(ledger.rejected()))
         except OutboxGone:
             continue  # it was delivered this very moment
         except (OutboxTooNew, OutboxUnavailable) as error:
@@ -157,16 +164,7 @@ def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     return [waiting for waiting in found if waiting], max(0, len(directories) - _LOOKED_AT)
 
 
-def _sink(settings: Settings, outbox: Outbox, name: str, tell: Tell) -> Sink:
-    return Sink(
-        outbox.writer(name, max_bytes=settings.outbox_max_mb.value * MIB),
-        lambda: DirectChannel(open_api(settings), workers=settings.attachment_workers.value),
-        lambda code, run_id: outbox.ledger().real_run(code, run_id),
-        tell,
-    )
-
-
-def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox, Sink] | None:
+def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox | None, Writer | None]:
     meta = {
         "api_url": settings.base_url,
         "projects": list(settings.projects),
@@ -174,13 +172,13 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox,
         "created": time.time(),
     }
     problem = None
-    for base in _bases(settings, rootdir):
+    for base in (outbox_base(settings, rootdir), Path(tempfile.gettempdir()) / SPARE):
         outbox = None
         try:
             outbox = Outbox.create(base, meta)
             # Another session that begins now may look for a moment whether this one is alive.
-            outbox.presence().acquire(_PRESENCE)
-            sink = _sink(settings, outbox, f"main-{os.getpid()}", tell)
+            outbox.presence_lock().acquire(_PRESENCE)
+            writer = _writer(settings, outbox, "main")
         except OutboxUnavailable as error:
             problem = problem or error
             if outbox is not None:
@@ -191,11 +189,13 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox,
             tell(f"{problem} Results of this session go to {base} instead.")
         if outbox.warning:
             tell(outbox.warning)
-        return outbox, sink
-    tell(f"{problem} Results of this session are sent directly, and are lost if the back end is away.")
-    return None
+        return outbox, writer
+    tell(
+        f"{problem} Results of this session are held in memory and sent after the last test; if the back end "
+        "is away then, they are lost."
+    )
+    return None, None
 
 
-def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:
-    yield outbox_base(settings, rootdir)
-    yield Path(tempfile.gettempdir()) / SPARE
+def _writer(settings: Settings, outbox: Outbox, process: str) -> Writer:
+    return outbox.writer(f"{process}-{os.getpid()}", max_bytes=settings.outbox_max_mb.value * MIB)

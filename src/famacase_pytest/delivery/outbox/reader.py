@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.database import Database, OutboxUnavailable
-from famacase_pytest.delivery.depot import Depot
-from famacase_pytest.delivery.records import Item, StoredFile
+from famacase_pytest.delivery.models import Item, StoredFile
+from famacase_pytest.delivery.outbox.blobs import Depot
+from famacase_pytest.delivery.outbox.database import Database, OutboxUnavailable
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.writer import RESERVED, WRITER, database_path, open_content, store_result
 from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.writer import RESERVED, WRITER, database_path, open_content, store_result
 
 _SUFFIX = ".db"
 _LIGHTEN_EVERY = 200  # results: 6 MiB of log, less than half of what makes the writer do it itself
@@ -20,6 +21,9 @@ _OPEN_FEEDS = 32  # each takes three file descriptors; a suite that forks for ea
 # For so many seconds a change may hide behind a time stamp that was seen already: the coarsest file systems
 # count in steps of two.
 _COARSEST_STAMP = 3.0
+
+
+_AT_LEAST = 50  # numbers of results to look at in one step
 
 
 def writer_names(directory: str) -> list[str]:
@@ -110,6 +114,11 @@ class Feed:
                 (project, run_id, result_id),
             )
         )
+
+    def has_results(self, project: str, run_id: int) -> bool:
+        """Whether it has any result of a run. Raises OutboxUnavailable."""
+        found = self._rows("SELECT 1 FROM result WHERE project = ? AND run_id = ? LIMIT 1", (project, run_id))
+        return bool(found)
 
     def unfinished(self) -> list[Item]:
         """The results that were begun and neither put nor dropped. Raises OutboxUnavailable."""
@@ -244,6 +253,81 @@ class Feeds:
         """Closes them all."""
         for feed in self._feeds.values():
             feed.close()
+
+
+class Pending:
+    """The search for results that are stored and not settled. Not for several threads at once.
+
+    Args:
+        feeds: of all writers of the session.
+    """
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = feeds
+        # By writer: the generation of the ledger in which nothing was left to deliver.
+        self._exhausted: dict[str, int] = {}
+        self._turn = 0
+
+    def take(self, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]) -> list[Item]:
+        """See `Outbox.pending`."""
+        items: list[Item] = []
+        ledger.refresh()
+        feeds = list(self._feeds.all())
+        # Another writer is the first one each time: with a small limit all come to their turn.
+        self._turn = (self._turn + 1) % max(1, len(feeds))
+        queues = []
+        for feed in feeds[self._turn :] + feeds[: self._turn]:
+            with self._feeds.reading(feed):
+                numbers = self._numbers(feed, ledger, limit, excluding)
+                if numbers:
+                    queues.append((feed, iter(numbers)))
+        while queues and len(items) < limit:
+            queues = [
+                (feed, numbers)
+                for feed, numbers in queues
+                if len(items) < limit and self._add(feed, next(numbers, None), items)
+            ]
+        self._feeds.close_idle()
+        return items
+
+    def _numbers(
+        self, feed: Feed, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]
+    ) -> list[int]:
+        """The numbers of a writer's pending results, ascending, up to `limit` of them."""
+        # Asked first: what is stored from here on counts as a change the next time.
+        if not feed.has_changed() and self._exhausted.get(feed.name) == ledger.generation:
+            return []
+        self._exhausted.pop(feed.name, None)
+        settled = ledger.settled(feed.name)
+        seq = ledger.floor(feed.name)
+        numbers: list[int] = []
+        all_settled = True
+        while len(numbers) < limit:
+            found = feed.after(seq, max(_AT_LEAST, limit))
+            if not found:
+                if all_settled:
+                    self._exhausted[feed.name] = ledger.generation
+                break
+            for seq in found:
+                if seq not in settled:
+                    all_settled = False
+                    if (feed.name, seq) not in excluding:
+                        numbers.append(seq)
+                elif all_settled:
+                    ledger.raise_floor(feed.name, seq)
+        feed.lighten(seq)
+        return numbers[:limit]
+
+    def _add(self, feed: Feed, seq: int | None, items: list[Item]) -> bool:
+        """Adds a result to `items`; returns whether its writer may have more."""
+        if seq is None:
+            return False
+        with self._feeds.reading(feed):
+            item = feed.item(seq)
+            if item is not None:
+                items.append(item)
+            return True
+        return False
 
 
 class _Looks:

@@ -11,8 +11,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.parts import MIB, Limits
-from famacase_pytest.delivery.records import Origin
+from famacase_pytest.delivery.models import MIB, Limits, Origin
 from famacase_pytest.delivery.system import System
 
 SMALL = 32 * 1024  # bytes up to which a content lies in the database

@@ -20,7 +20,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.database import (
+from famacase_pytest.delivery.models import MIB, Item, Run, StoredFile, Waiting
+from famacase_pytest.delivery.outbox.blobs import FULL
+from famacase_pytest.delivery.outbox.database import (
     Database,
     OutboxGone,
     OutboxTooNew,
@@ -28,16 +30,17 @@ from famacase_pytest.delivery.database import (
     Schema,
     create_database,
 )
-from famacase_pytest.delivery.depot import FULL
-from famacase_pytest.delivery.feed import Feeds, writer_names
-from famacase_pytest.delivery.ledger import LEDGER, Ledger
-from famacase_pytest.delivery.parts import MIB
-from famacase_pytest.delivery.pending import Pending
-from famacase_pytest.delivery.premises import SESSION, make_session, remove_session, sessions
-from famacase_pytest.delivery.records import Item, Run, StoredFile, Waiting
-from famacase_pytest.delivery.right import DeliveryRight
+from famacase_pytest.delivery.outbox.directory import (
+    SESSION,
+    SessionLock,
+    make_session,
+    remove_session,
+    sessions,
+)
+from famacase_pytest.delivery.outbox.ledger import LEDGER, Ledger
+from famacase_pytest.delivery.outbox.reader import Feeds, Pending, writer_names
+from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.writer import Writer
 
 __all__ = [
     "Item",
@@ -55,6 +58,9 @@ __all__ = [
 
 # Bytes that must be free in a new session's directory: what its writers take at once, and some results.
 _ROOM = MIB // 2
+
+# What is said of a test whose process ended without a word, such as by ``os._exit``.
+PROCESS_ENDED = "the process ended during this test"
 
 _SESSION = Schema(
     """
@@ -246,15 +252,15 @@ class Outbox:
         self._given.append(ledger.close)
         return ledger
 
-    def delivery_right(self) -> DeliveryRight:
+    def delivery_lock(self) -> SessionLock:
         """The right to deliver, not held yet; `close` releases it too."""
-        right = DeliveryRight(self._directory)
+        right = SessionLock(self._directory)
         self._given.append(right.release)
         return right
 
-    def presence(self) -> DeliveryRight:
+    def presence_lock(self) -> SessionLock:
         """Held by the controller as long as it lives: who can acquire it knows that the session is over."""
-        right = DeliveryRight(self._directory, "presence.lock")
+        right = SessionLock(self._directory, "presence.lock")
         self._given.append(right.release)
         return right
 
@@ -287,6 +293,17 @@ class Outbox:
         """
         with self._lock:
             return self._pending.take(ledger, limit, excluding)
+
+    def has_results(self, project: str, run_id: int) -> bool:
+        """Whether any writer has stored a finished result of a run."""
+        with self._lock:
+            for feed in self._feeds.all():
+                with self._feeds.reading(feed):
+                    if feed.has_results(project, run_id):
+                        return True
+            self._feeds.close_idle()
+        # What cannot be read may be a result.
+        return bool(self._feeds.unreadable)
 
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.
@@ -397,6 +414,55 @@ class Outbox:
                 if feed.has_finished(item.project, item.run_id, item.result_id):
                     return True
         return False
+
+
+def is_anything_left(outbox: Outbox, ledger: Ledger) -> bool:
+    """Whether an outbox holds what somebody may still want: results, rejected ones, a run to complete."""
+    return bool(
+        outbox.count_pending(ledger)
+        or outbox.unreadable
+        or outbox.unfinished()
+        or ledger.rejected()
+        or open_runs(outbox, ledger)
+    )
+
+
+def open_runs(outbox: Outbox, ledger: Ledger) -> list[Run]:
+    """The runs of an outbox that are still to be completed: none if its session was interrupted."""
+    if outbox.meta().get("ended") != "normal":
+        return []
+    return [
+        run for run in outbox.runs() if run.requested and not ledger.is_completed(run.project, run.run_id)
+    ]
+
+
+def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float | None = None) -> None:
+    """Turn an unfinished result into one that can be delivered.
+
+    Args:
+        outbox: holds the result.
+        item: the result as it stood when its test began.
+        status: of the result.
+        message: what became of its process.
+        at: when it ended, in seconds since the epoch; None for now.
+    """
+    payload = System.loads(item.payload)
+    execution = payload["execution"]
+    end = System.time() if at is None else at
+    start = execution.get("start_time")
+    execution.update(status=status, end_time=end)
+    if start is not None and end >= start:
+        execution["duration"] = int((end - start) * 1000)
+    payload["message"] = message
+    outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
+
+
+def finish_all(outbox: Outbox) -> int:
+    """Finish what a dead session left unfinished, as ``invalid``; returns how many there were."""
+    items = outbox.unfinished()
+    for item in items:
+        finish(outbox, item, "invalid", PROCESS_ENDED)
+    return len(items)
 
 
 def _check_room(directory: str) -> None:

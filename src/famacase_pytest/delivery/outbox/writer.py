@@ -13,14 +13,15 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Callable
 
-from famacase_pytest.delivery.database import (
-    Database,
-    OutboxUnavailable,
-    Schema,
-    create_database,
-    is_conflict,
+from famacase_pytest.delivery.models import (
+    MIB,
+    Attachment,
+    StoredFile,
+    clean_mime_type,
+    clean_name,
+    reason_of,
 )
-from famacase_pytest.delivery.depot import (
+from famacase_pytest.delivery.outbox.blobs import (
     SMALL,
     Depot,
     FullError,
@@ -33,8 +34,13 @@ from famacase_pytest.delivery.depot import (
     open_file,
     origin_of,
 )
-from famacase_pytest.delivery.parts import MIB, Attachment, clean_mime_type, clean_name, reason_of
-from famacase_pytest.delivery.records import StoredFile
+from famacase_pytest.delivery.outbox.database import (
+    Database,
+    OutboxUnavailable,
+    Schema,
+    create_database,
+    is_conflict,
+)
 from famacase_pytest.delivery.system import System
 
 WRITER = Schema(

@@ -1,0 +1,358 @@
+"""The values that travel between the rooms: runs, results, files. No database and no network is imported."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Callable, NamedTuple
+
+MIB = 1024 * 1024
+UNKNOWN_TYPE = "application/octet-stream"
+
+_NAME_LIMIT = 255
+_FALLBACK_NAME = "attachment"
+# type/subtype and parameters in printable ASCII: whatever else is given could end the part's header early.
+_MIME_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+(?:\s*;[ -~]*)?", re.ASCII)
+
+# A message is for people; a test that attached thousands of missing files is told by its first ones.
+_NAMED_MISSING = 20
+
+
+class Run(NamedTuple):
+    """A run that results of the session belong to.
+
+    Attributes:
+        run_id: the back end's id; a negative one is provisional: the run has yet to be created.
+        body: the contract's RunCreate to create it with, None for a run that exists.
+        key: the Idempotency-Key of that request.
+        environment_slug: to be replaced by the environment's id in the body before the run is created.
+        complete: whether the session wants it completed once all is delivered.
+        publish: whether the session wants a public link.
+        requested: whether the session has reached the point where completion is due.
+    """
+
+    project: str
+    run_id: int
+    body: Mapping[str, Any] | None = None
+    key: str | None = None
+    environment_slug: str | None = None
+    complete: bool = False
+    publish: bool = False
+    requested: bool = False
+
+
+@dataclass(frozen=True)
+class Item:
+    """A stored result.
+
+    Attributes:
+        writer: the name of the writer that has stored it.
+        seq: its number there, growing and never used twice; 0 for an unfinished result.
+        payload: the JSON text of the contract's Result, with references in the place of attachment ids.
+        has_files: whether there are records of files.
+    """
+
+    writer: str
+    seq: int
+    project: str
+    run_id: int
+    result_id: str
+    payload: str = field(repr=False)
+    has_files: bool = False
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all other items of the session: writer and number."""
+        return (self.writer, self.seq)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the contract allows in one upload request.
+
+    Attributes:
+        files: files a request.
+        file_bytes: bytes a file.
+        request_bytes: bytes a request, the multipart framing included.
+    """
+
+    files: int = 20
+    file_bytes: int = 32 * MIB
+    request_bytes: int = 128 * MIB
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One file that a result refers to.
+
+    Attributes:
+        ref: the name under which the payload refers to it, until it has an id.
+        file_name: its name for people; directories in it are dropped before it is sent.
+        mime_type: None to derive it from the name.
+        path: where it lies, or
+        content: its bytes; exactly one of the two is given.
+    """
+
+    ref: str
+    file_name: str
+    mime_type: str | None = None
+    path: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.content is None):
+            raise ValueError(f"attachment {self.file_name!r}: exactly one of path and content must be given")
+
+    def size(self) -> int:
+        """Its size in bytes now.
+
+        Raises:
+            OSError: the file is missing, unreadable or not a regular file (a pipe would block its reader).
+        """
+        if self.content is not None:
+            return len(self.content)
+        assert self.path is not None
+        status = os.stat(self.path)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"not a regular file: {self.path}")
+        return status.st_size
+
+    def open(self) -> BinaryIO:
+        """Its bytes from the start, as a file opened for reading. Raises OSError as open() does."""
+        if self.content is not None:
+            return io.BytesIO(self.content)
+        assert self.path is not None
+        return open(self.path, "rb")
+
+
+class Fingerprint(NamedTuple):
+    """What makes two files equal within a project; `size` (bytes) follows from the hash and comes along."""
+
+    sha256: str
+    size: int
+    file_name: str
+    mime_type: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of an upload request.
+
+    Attributes:
+        file_name: as it is sent; see `clean_name`.
+        mime_type: as it is sent.
+        size: bytes that are sent, fixed here, since the request's length is announced before them.
+        open: gives the bytes from the start; called once an attempt.
+        sha256: of these bytes, to notice a file that was rewritten meanwhile; None: not checked.
+    """
+
+    file_name: str
+    mime_type: str
+    size: int
+    open: Callable[[], BinaryIO] = field(repr=False)
+    sha256: str | None = None
+
+
+class Origin(NamedTuple):
+    """Where a file was read from, and how it looked.
+
+    Attributes:
+        path: absolute at the time of the call.
+        faked: whether it was read from a fake file system that a test had in place.
+        state: size in bytes, mtime in nanoseconds and inode; None if it could not be seen.
+    """
+
+    path: str
+    faked: bool = False
+    state: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that a result refers to, as the outbox has it.
+
+    Attributes:
+        ref: the name under which the payload refers to it.
+        sha256: of the content; None if there is none.
+        size: bytes; 0 if there is no content.
+        file_name, mime_type: as they are sent.
+        problem: why the content could not be stored, in a few words; None if it is there.
+        origin: the path that it came from; None for bytes, and for what is read back from the outbox.
+    """
+
+    ref: str
+    sha256: str | None
+    size: int
+    file_name: str
+    mime_type: str
+    problem: str | None = None
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+    opener: Callable[[], BinaryIO] | None = field(default=None, repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """The content from its start. Raises OSError if there is none, or it cannot be read any more."""
+        if self.opener is None:
+            raise FileNotFoundError(self.problem or "the content is not stored")
+        return self.opener()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes two files equal within a project. Only for a file without a problem."""
+        assert self.sha256 is not None
+        return Fingerprint(self.sha256, self.size, self.file_name, self.mime_type)
+
+    @property
+    def part(self) -> Part:
+        """Its part in an upload request. Only for a file without a problem."""
+        return Part(self.file_name, self.mime_type, self.size, self.open, self.sha256)
+
+
+@dataclass(frozen=True)
+class CapturedResult:
+    """One result as it was captured.
+
+    Attributes:
+        payload: the contract's ``Result``; each attachment in it bears an ``Attachment.ref`` in the place of
+            the id that the server will give.
+        files: the files that it refers to.
+        copies: by ref, what ``copy`` gave for files that were copied when they were attached.
+    """
+
+    payload: dict[str, Any]
+    files: tuple[Attachment, ...] = ()
+    copies: Mapping[str, StoredFile] = field(default_factory=dict)
+
+
+class Waiting(NamedTuple):
+    """What a run still waits for: results, distinct files, and bytes of those."""
+
+    results: int
+    files: int
+    file_bytes: int
+
+
+class Rejection(NamedTuple):
+    """A result that the back end does not take, and its reason."""
+
+    writer: str
+    seq: int
+    project: str
+    run_id: int
+    result_id: str
+    reason: str
+
+
+def clean_name(name: str) -> str:
+    """A file name that survives a multipart header: no directories, control characters, quotes or surrogates.
+
+    Letters of every script stay as they are; over-long names keep their suffix.
+    """
+    name = re.split(r"[/\\]", name)[-1].replace('"', "'")
+    name = "".join(
+        "_" if unicodedata.category(char) == "Cs" else char
+        for char in name
+        if unicodedata.category(char) not in ("Cc", "Zl", "Zp")
+    ).strip()
+    if name in ("", ".", ".."):
+        return _FALLBACK_NAME
+    if len(name) > _NAME_LIMIT:
+        stem, suffix = os.path.splitext(name)
+        suffix = suffix[:32]
+        name = stem[: _NAME_LIMIT - len(suffix)] + suffix
+    return name
+
+
+def clean_mime_type(mime_type: str | None, file_name: str) -> str:
+    """The given type if it can stand in a header, else the one that the name suggests, else octet-stream."""
+    if mime_type and _MIME_TYPE.fullmatch(mime_type.strip()):
+        return mime_type.strip()
+    guess, encoding = mimetypes.guess_type(file_name)
+    if encoding == "gzip":
+        return "application/gzip"
+    return guess if guess and encoding is None else UNKNOWN_TYPE
+
+
+def reason_of(error: Exception) -> str:
+    """A few words on why a file cannot be read, without its path."""
+    if isinstance(error, FileNotFoundError):
+        return "the file does not exist"
+    if isinstance(error, PermissionError):
+        return "no permission to read the file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def refs_of(payload: Mapping[str, Any]) -> list[str]:
+    """The references in a payload, each once, in order of first mention, steps of any depth included."""
+    found: dict[str, None] = {}
+    for entry in _entries(payload):
+        found.setdefault(entry["id"])
+    return list(found)
+
+
+def resolve_refs(payload: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """A payload whose attachments bear the back end's ids.
+
+    Args:
+        payload: a wire Result whose AttachmentRefs hold a reference as `id`; it is not changed. What holds no
+            attachments is shared with the answer, not copied.
+        ids: the back end's id by reference. An AttachmentRef without one is dropped.
+
+    The walk keeps a list instead of calling itself: steps nested a thousand deep are within the contract.
+    """
+    answer = dict(payload)
+    if "attachments" in answer:
+        answer["attachments"] = _resolved(answer["attachments"], ids)
+    open_owners = [answer]
+    while open_owners:
+        owner = open_owners.pop()
+        if not owner.get("steps"):
+            continue
+        steps = [dict(step) for step in owner["steps"]]
+        owner["steps"] = steps
+        for step in steps:
+            execution = step.get("execution")
+            if execution and "attachments" in execution:
+                attachments = _resolved(execution["attachments"], ids)
+                step["execution"] = {**execution, "attachments": attachments}
+        open_owners.extend(steps)
+    return answer
+
+
+def note_missing(payload: Mapping[str, Any], missing: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A payload whose message ends with the files that could not be sent.
+
+    Args:
+        payload: a wire Result; it is not changed.
+        missing: file name and reason of each.
+    """
+    answer = dict(payload)
+    if not missing:
+        return answer
+    named = "; ".join(f"{name} ({reason})" for name, reason in missing[:_NAMED_MISSING])
+    if len(missing) > _NAMED_MISSING:
+        named += f"; and {len(missing) - _NAMED_MISSING} more"
+    note = f"Attachments that could not be uploaded: {named}"
+    message = answer.get("message")
+    answer["message"] = f"{message}\n\n{note}" if message else note
+    return answer
+
+
+def _entries(payload: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from payload.get("attachments") or ()
+    waiting = list(reversed(payload.get("steps") or ()))
+    while waiting:
+        step = waiting.pop()
+        yield from (step.get("execution") or {}).get("attachments") or ()
+        waiting.extend(reversed(step.get("steps") or ()))
+
+
+def _resolved(entries: Any, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{**entry, "id": ids[entry["id"]]} for entry in entries or () if entry.get("id") in ids]

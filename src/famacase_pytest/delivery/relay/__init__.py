@@ -1,0 +1,1 @@
+"""The process that takes results from the outbox and posts them."""

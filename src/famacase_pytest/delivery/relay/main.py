@@ -1,0 +1,286 @@
+"""What the relay process runs: it takes from the outbox and delivers, and asks the back end for the session.
+
+Tests patch ``requests``, ``socket``, ``time`` and ``open``, block the network, fork, hog the interpreter
+lock, and die; none of that reaches another process. ``process.py`` starts it.
+
+The session's orders are lines of JSON on standard input, with a ``number`` and the word ``do``:
+
+    check_project    project, seconds                -> {}
+    environment      project, slug, seconds          -> id (or null)
+    plan             project, plan_id, seconds       -> cases
+    check_run        project, run_id, seconds        -> {}
+    drain            seconds                         -> done
+    results          results, seconds                -> delivered, problems   (what no disk has room for)
+    complete         project, run_id, publish        -> completed, url        (without an outbox alone)
+    stop, leave, end                                    are not answered
+
+An answer bears the number; one to a call that has failed has ``error`` instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.deliverer import Deliverer
+from famacase_pytest.delivery.dispatcher import Dispatcher
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox, finish_all, is_anything_left
+from famacase_pytest.delivery.relay.unstored import UnstoredResults
+from famacase_pytest.errors import ApiError
+
+# Seconds that the workers of a dead controller have to store their last results: they end when its pipe
+# closes.
+_LAST_WORDS = 1.0
+
+_QUESTIONS = ("check_project", "environment", "plan", "check_run")
+
+
+class _Orders:
+    """What the session says on standard input; its end is the session's end."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent = parent
+        self._condition = threading.Condition()
+        self._orders: list[dict[str, Any]] = []
+        self.questions: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.closed = False
+        self.ended = False
+        self.left_alone = False
+        self.stop = threading.Event()
+        threading.Thread(target=self._read, name="famacase-orders", daemon=True).start()
+
+    def _read(self) -> None:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            order = json.loads(line)
+            with self._condition:
+                if order["do"] in _QUESTIONS:
+                    self.questions.put(order)
+                elif order["do"] == "stop":
+                    self.stop.set()
+                elif order["do"] == "end":
+                    self.ended = True
+                elif order["do"] == "leave":
+                    self.left_alone = True
+                else:
+                    self._orders.append(order)
+                self._condition.notify_all()
+        with self._condition:
+            self.closed = True
+            self._condition.notify_all()
+
+    @property
+    def session_died(self) -> bool:
+        """Whether the session's process died. The pipe alone does not tell: a test's child can hold it."""
+        return not self.ended and not self.left_alone and not is_running(self._parent)
+
+    def next(self, timeout: float) -> dict[str, Any] | None:
+        """The next order, or None after a while."""
+        with self._condition:
+            if not self._orders and not self.ended and not self.closed:
+                self._condition.wait(timeout)
+            return self._orders.pop(0) if self._orders else None
+
+
+def main() -> None:
+    """Deliver until the session has ended, or its process is gone.
+
+    The first line on standard input is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
+    process), ``api_url``, ``tokens`` by project, ``project``, ``timeout``, ``attempts``, ``workers``,
+    ``batch_size``, ``flush_interval``, ``drain_timeout``. Without it there is nothing to do.
+    """
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    briefing = json.loads(line)
+    _answer(0, pid=os.getpid())
+    orders = _Orders(briefing["parent"])
+    if briefing["outbox"] is None:
+        _serve_without_outbox(briefing, orders)
+        return
+    _log_to(Path(briefing["outbox"], "relay.log"))
+    # The outbox may be removed, with all above it that is left empty.
+    os.chdir(Path(briefing["outbox"]).parent)
+    outbox = Outbox.open(Path(briefing["outbox"]))
+    cancelled = threading.Event()
+    api = open_api(briefing, cancelled)
+    _start_answering(api, orders)
+    lock = outbox.delivery_lock()
+    if lock.acquire(None, orders.stop):
+        ledger = outbox.ledger()
+        loop = open_loop(outbox, ledger, briefing, api, cancelled)
+        _serve(outbox, ledger, loop, UnstoredResults(api, briefing["workers"]), orders)
+        if orders.left_alone or orders.session_died:
+            _finish_alone(outbox, loop, orders, float(briefing["drain_timeout"]))
+        loop.stop()
+        if not orders.ended and not is_anything_left(outbox, ledger):
+            outbox.remove()
+    outbox.close()
+
+
+def _serve(
+    outbox: Outbox, ledger: Ledger, loop: Dispatcher, unstored: UnstoredResults, orders: _Orders
+) -> None:
+    """Carry out orders until there will be no more."""
+
+    def real_run(project: str, run_id: int) -> int:
+        # A disk that is full does not take the id of a run that is created now.
+        return ledger.real_run(project, run_id) or unstored.create_run(project, run_id)
+
+    loop.start()
+    while True:
+        order = orders.next(1.0)
+        if order is None and (orders.ended or orders.closed or orders.session_died):
+            return
+        if order is not None and order["do"] == "drain":
+            _answer(order["number"], done=loop.drain(order["seconds"], orders.stop))
+        elif order is not None and order["do"] == "complete":
+            _answer(order["number"], **unstored.complete(order))
+        elif order is not None:
+            # First what is stored: the run may have to be created, by one thread alone.
+            loop.drain(order["seconds"], orders.stop)
+            _answer(order["number"], **unstored.deliver(order, real_run))
+        if loop.failure is not None:
+            # The session sees this process end and starts another one; the log has the reason.
+            raise loop.failure
+
+
+def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
+    """Carry out orders where nothing can be stored: results come over the pipe, after the last test."""
+    with open_api(briefing, threading.Event()) as api:
+        _start_answering(api, orders)
+        unstored = UnstoredResults(api, briefing["workers"])
+        while not orders.ended and not orders.closed and not orders.session_died:
+            order = orders.next(1.0)
+            if order is not None and order["do"] == "results":
+                _answer(order["number"], **unstored.deliver(order, unstored.create_run))
+            elif order is not None and order["do"] == "complete":
+                _answer(order["number"], **unstored.complete(order))
+            elif order is not None:
+                _answer(order["number"], done=True)
+
+
+def open_api(briefing: Mapping[str, Any], cancelled: threading.Event) -> ReporterApi:
+    """The calls to the back end, as the briefing says; ``cancelled`` ends them."""
+    return ReporterApi(
+        briefing["api_url"],
+        dict(briefing["tokens"]),
+        timeout=briefing["timeout"],
+        attempts=briefing["attempts"],
+        connections=briefing["workers"] + 2,
+        cancelled=cancelled,
+    )
+
+
+def open_loop(
+    outbox: Outbox,
+    ledger: Ledger,
+    briefing: Mapping[str, Any],
+    api: ReporterApi,
+    cancelled: threading.Event,
+) -> Dispatcher:
+    """The delivery of one outbox, not started yet. Only for who holds the delivery lock."""
+    # What an earlier relay said of the back end may not hold any more.
+    ledger.set_state(blocked=[], away=None)
+    deliverer = Deliverer(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
+    return Dispatcher(
+        deliverer,
+        ledger,
+        api,
+        project=briefing["project"],
+        flush_interval=briefing["flush_interval"],
+        batch_size=briefing["batch_size"],
+        cancelled=cancelled,
+    )
+
+
+def _finish_alone(outbox: Outbox, loop: Dispatcher, orders: _Orders, seconds: float) -> None:
+    """Deliver what a session stored that died, the test that it died in as well, and complete nothing.
+
+    A session that ended well without waiting has its runs completed.
+    """
+    if not orders.left_alone:
+        loop.deliverer.completes = False
+        threading.Event().wait(_LAST_WORDS)
+        finish_all(outbox)
+    loop.drain(seconds, orders.stop)
+
+
+def _start_answering(api: ReporterApi, orders: _Orders) -> None:
+    """Answer questions in a thread of their own, so that a silent back end keeps no order waiting."""
+    ask: dict[str, Callable[[ReporterApi, dict[str, Any]], dict[str, Any]]] = {
+        "check_project": lambda api, order: api.get_project(order["project"]) and {},
+        "environment": lambda api, order: {"id": api.environment_id(order["project"], order["slug"])},
+        "plan": lambda api, order: {"cases": api.plan_cases(order["project"], order["plan_id"])},
+        "check_run": lambda api, order: api.get_run(order["project"], order["run_id"]) and {},
+    }
+
+    def work() -> None:
+        while True:
+            order = orders.questions.get()
+            try:
+                answer = ask[order["do"]](api.with_limits(total=order["seconds"]), order)
+            except ApiError as error:
+                answer = {"error": error_of(error)}
+            _answer(order["number"], **answer)
+
+    threading.Thread(target=work, name="famacase-questions", daemon=True).start()
+
+
+def error_of(error: ApiError) -> dict[str, Any]:
+    """An error as an answer tells it."""
+    return {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "status": error.status,
+        "detail": error.detail,
+    }
+
+
+_answering = threading.Lock()
+
+
+def _answer(number: int, **answer: Any) -> None:
+    line = json.dumps({"number": number, **answer}).encode() + b"\n"
+    with _answering:
+        try:
+            while line:
+                line = line[os.write(1, line) :]
+        except OSError:
+            return  # the session is gone, which is noticed elsewhere
+
+
+def _log_to(path: Path) -> None:
+    """Send what the interpreter itself may have to say to a file, from here on."""
+    try:
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        log = os.open(os.devnull, os.O_WRONLY)  # a full disk
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine lives; one that is dead and has not been waited for does not."""
+    if sys.platform == "win32":
+        return True  # there the pipe's end says it, since no test can fork
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        # The state stands behind the name, which may contain anything.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] not in (b"Z", b"X")
+    except OSError:
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+        return not told.stdout.startswith(b"Z")

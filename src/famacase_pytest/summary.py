@@ -1,0 +1,113 @@
+"""What the user is told in the terminal: notices, progress, and the lines at the end."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+# Seconds that pass in silence before there is a progress line, and seconds between two changes of it.
+_PATIENCE = 1.0
+_PAUSE = 0.5
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """``1 result waits``, ``2 results wait``.
+
+    Args:
+        number: how many.
+        noun: in the singular.
+        verb: the two forms, as ``waits/wait``; empty for none.
+    """
+    words = [str(number), noun if number == 1 else f"{noun}s"]
+    if verb:
+        singular, plural = verb.split("/")
+        words.append(singular if number == 1 else plural)
+    return " ".join(words)
+
+
+class Notices:
+    """Lines for the user, printed where pytest has a place for them.
+
+    They do not go through Python's warnings: under ``-W error`` those would fail a suite that passes. An
+    xdist worker prints nothing; what it has to say goes to the controller.
+
+    Args:
+        config: pytest's.
+        lines: the first ones. A worker has the controller's settings, so what they give rise to is said once,
+            there.
+    """
+
+    def __init__(self, config: pytest.Config, lines: Sequence[str] = ()) -> None:
+        self._config = config
+        self.is_worker = hasattr(config, "workerinput")
+        self.lines = [] if self.is_worker else list(lines)
+
+    def add(self, line: str) -> None:
+        """Add a line, to be printed at the next occasion."""
+        self.lines.append(line)
+
+    def print(self) -> None:
+        """Print what has not been printed yet."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or self.is_worker:
+            return
+        for line in self.lines:
+            reporter.write_line(f"famacase: {line}", yellow=True)
+        self.lines.clear()
+
+
+class Progress:
+    """One line that shows how much waits, while the end of a session waits for delivery on a terminal.
+
+    Args:
+        terminal: pytest's terminal reporter.
+    """
+
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+        self._next: float | None = None
+        self._is_shown = False
+
+    def show(self, count: Callable[[], int], seconds: float) -> None:
+        """Renew the line, if it is time to; a short wait shows nothing.
+
+        Args:
+            count: counts the results that wait; it is called only if the line is renewed.
+            seconds: that are left.
+        """
+        from .delivery.system import System
+
+        now = System.monotonic()
+        if self._next is None:
+            self._next = now + _PATIENCE
+        if now < self._next:
+            return
+        self._next = now + _PAUSE
+        if not self._is_shown:
+            self._terminal.ensure_newline()
+            self._is_shown = True
+        results = counted(count(), "result", "is/are")
+        line = f"famacase: {results} being delivered, {seconds:.0f} s left (Ctrl-C stops waiting)"
+        self._terminal.rewrite(line, erase=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            self._terminal.rewrite("", erase=True)
+            self._terminal.rewrite("")
+            self._is_shown = False
+
+
+def internal_error(error: BaseException) -> str:
+    """What is said of an exception that nobody expected."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return (
+        f"a defect of famacase-pytest, {type(error).__name__} in {place}: {error}. "
+        "Results of this session may be missing; the tests are not touched. Please report it with this line."
+    )
