@@ -97,11 +97,6 @@ def test_results_are_spliced_as_they_are(api, server):
     assert request.body == '{"results":[{"id": "1",  "title": "ü"},{"id":"2"}]}'.encode()
 
 
-def test_a_lone_surrogate_in_a_result_stays_the_json_that_it_was(api, server):
-    api.post_results("SMOKE", 7, ['{"title": "a\ud800b"}'])
-    assert server.requests[0].json == {"results": [{"title": "a\ud800b"}]}
-
-
 def test_no_results_are_no_call_and_too_many_are_an_error(api, server):
     api.post_results("SMOKE", 7, [])
     with pytest.raises(ValueError, match="201 results"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
@@ -90,14 +89,6 @@ def test_one_id_in_several_projects_and_runs(outbox: Outbox, writer: Writer, led
     writer.put("Q", 1, "a", "{}")
     writer.put("P", 2, "a", "{}")
     assert len(outbox.pending(ledger, 10)) == 3
-
-
-def test_text_that_sqlite_would_refuse_is_kept(outbox: Outbox, writer: Writer, ledger: Ledger):
-    payload = json.dumps({"message": "half \ud83d and \x00 and é"}, ensure_ascii=False)
-    writer.begin("P", 1, "a", payload)
-    writer.put("P", 1, "a", payload)
-    (item,) = outbox.pending(ledger, 1)
-    assert json.loads(item.payload) == json.loads(payload)
 
 
 def test_more_results_than_one_look(outbox: Outbox, writer: Writer, ledger: Ledger):

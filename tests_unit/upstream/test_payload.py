@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import json
 import math
 import uuid
@@ -186,19 +187,42 @@ def test_values_of_any_kind(result):
     assert wired["title"] == "odd"
 
 
-def test_lone_surrogates_are_replaced(result):
-    result.title = "a\udcffb"
+def test_what_back_ends_refuse_is_replaced(result):
+    result.title = "a\udcffb\0"
     result.message = "m\ud800"
     result.params = {"p\udcff": "v\udcff"}
-    result.fields = {"f": "v\udcff"}
+    result.fields = {"f": "v\udcff", "bytes": b"\0"}
     result.execution.stacktrace = "t\udcff"
     result.steps = [step(data=StepTextData("s\udcff"))]
     result.attachments = [Attachment("n\udcff.txt", "text/plain", content="c\udcff")]
     parcel = wire_result(result, PLAIN)
-    json.dumps(parcel.payload, ensure_ascii=False).encode("utf-8")
-    assert parcel.payload["title"] == "a?b"
-    assert parcel.files[0].file_name == "n?.txt"
+    text = json.dumps(parcel.payload, ensure_ascii=False).encode("utf-8")
+    assert b"\\u0000" not in text
+    assert parcel.payload["title"] == "a\ufffdb\ufffd"
+    assert parcel.payload["fields"] == {"f": "v\ufffd", "bytes": "\ufffd"}
+    assert parcel.payload["attachments"][0]["file_name"] == "n\ufffd.txt"
     assert parcel.files[0].content == b"c?"
+
+
+def test_numbers_that_no_parser_takes_travel_as_text(result):
+    result.fields = {"small": 2**62, "large": 2**64, "huge": 10**5000}
+    fields = wire(result)["fields"]
+    assert (fields["small"], fields["large"]) == (2**62, str(2**64))
+    assert fields["huge"] == "<int that cannot be shown: ValueError>"
+
+
+class Kind(enum.Enum):
+    LOG = "text/x-log"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [(b"text/x-log", "text/x-log"), (Kind.LOG, "text/x-log"), (7, "7"), (None, None)]
+)
+def test_a_mime_type_of_any_kind(result, given, sent):
+    attachment = Attachment("a.txt", "text/plain", content="x")
+    attachment.mime_type = given
+    result.attachments = [attachment]
+    assert wire_result(result, PLAIN).files[0].mime_type == sent
 
 
 # What the configuration says

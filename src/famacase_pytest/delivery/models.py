@@ -17,6 +17,7 @@ UNKNOWN_TYPE = "application/octet-stream"
 
 _NAME_LIMIT = 255
 _FALLBACK_NAME = "attachment"
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 # type/subtype and parameters in printable ASCII: whatever else is given could end the part's header early.
 _MIME_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+(?:\s*;[ -~]*)?", re.ASCII)
 
@@ -248,17 +249,18 @@ class Rejection(NamedTuple):
     reason: str
 
 
+def sendable(text: str) -> str:
+    """The text with U+FFFD for what real back ends refuse: a NUL, and half of a surrogate pair."""
+    return _UNSENDABLE.sub("\ufffd", text)
+
+
 def clean_name(name: str) -> str:
-    """A file name that survives a multipart header: no directories, control characters, quotes or surrogates.
+    """A file name that survives a multipart header: no directories, no control characters, no quotes.
 
     Letters of every script stay as they are; over-long names keep their suffix.
     """
-    name = re.split(r"[/\\]", name)[-1].replace('"', "'")
-    name = "".join(
-        "_" if unicodedata.category(char) == "Cs" else char
-        for char in name
-        if unicodedata.category(char) not in ("Cc", "Zl", "Zp")
-    ).strip()
+    name = re.split(r"[/\\]", sendable(name))[-1].replace('"', "'")
+    name = "".join(char for char in name if unicodedata.category(char) not in ("Cc", "Zl", "Zp")).strip()
     if name in ("", ".", ".."):
         return _FALLBACK_NAME
     if len(name) > _NAME_LIMIT:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..delivery.models import Attachment as File
-from ..delivery.models import CapturedResult
+from ..delivery.models import CapturedResult, clean_name, sendable
 
 # The statuses that the contract knows (components/schemas/Status).
 STATUSES = frozenset(
@@ -147,7 +147,7 @@ class _Files:
         copied = getattr(attachment, COPIED, None)
         if copied is not None:
             self.copies[source.ref] = copied()
-        return {"id": source.ref, "file_name": source.file_name}
+        return {"id": source.ref, "file_name": clean_name(source.file_name)}
 
 
 def file_source(attachment: Any, ref: str) -> File:
@@ -160,10 +160,16 @@ def file_source(attachment: Any, ref: str) -> File:
     return File(
         ref=ref,
         file_name=_text(attachment.file_name or "attachment"),
-        mime_type=attachment.mime_type or None,
+        mime_type=_mime_type(attachment.mime_type),
         path=str(path) if path else None,
         content=content,
     )
+
+
+def _mime_type(given: Any) -> str | None:
+    """A mime type as text: upstream takes its own enumeration, bytes and whatever else."""
+    value = _enum_value(given)
+    return _text(value.decode("latin-1") if isinstance(value, bytes) else value) if value else None
 
 
 def _step(step: Any, files: _Files, depth: int) -> dict[str, Any]:
@@ -345,13 +351,10 @@ def _bytes(content: Any) -> bytes:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        # Lone surrogates come from file names and broken captures; no JSON parser has to take them.
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return text
+        return sendable(str(value))
+    except Exception as error:  # noqa: BLE001 (any object of a test may be here; what is wrong is shown)
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
 def _optional_text(value: Any) -> str | None:
@@ -375,8 +378,11 @@ def _integers(values: Any) -> list[int] | None:
 
 def _plain(value: Any) -> Any:
     """A value that JSON has, for members whose type the contract leaves open."""
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        # Most parsers take no longer numbers, and Python writes none of more than 4,300 digits.
+        return int(value) if -(2**63) <= value < 2**63 else _text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
@@ -384,5 +390,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item) for item in value]
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return sendable(value.decode("utf-8", "replace"))
     return _text(_enum_value(value))

@@ -321,10 +321,7 @@ class ReporterApi:
             raise ValueError(f"{len(results)} results; the contract allows {MAX_RESULTS} a request")
         if not results:
             return
-        # A lone surrogate, which UTF-8 cannot hold, can only stand in a JSON string; there the escape that
-        # backslashreplace writes is the JSON for it.
-        texts = [result.encode("utf-8", "backslashreplace") for result in results]
-        body = _json_body(b'{"results":[' + b",".join(texts) + b"]}")
+        body = _json_body(f'{{"results":[{",".join(results)}]}}'.encode("utf-8", "replace"))
         self._call(POST_RESULTS, code, nothing_of, run=run_id, body=body)
 
     def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:

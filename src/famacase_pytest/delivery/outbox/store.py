@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.models import MIB, Item, Run, StoredFile, Waiting
+from famacase_pytest.delivery.models import MIB, Item, Run, StoredFile, Waiting, sendable
 from famacase_pytest.delivery.outbox.blobs import FULL
 from famacase_pytest.delivery.outbox.database import (
     Database,
@@ -453,7 +453,7 @@ def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float |
     execution.update(status=status, end_time=end)
     if start is not None and end >= start:
         execution["duration"] = int((end - start) * 1000)
-    payload["message"] = message
+    payload["message"] = sendable(message)
     outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
 
 

@@ -20,6 +20,7 @@ from famacase_pytest.delivery.models import (
     clean_mime_type,
     clean_name,
     reason_of,
+    sendable,
 )
 from famacase_pytest.delivery.outbox.blobs import (
     SMALL,
@@ -86,7 +87,6 @@ _INSERT = "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?
 RESERVED = ("session", "ledger", "lock")
 
 _SCAN_BYTES = 32 * MIB  # that this writer adds before it looks again what the others have added
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def database_path(directory: str, name: str) -> str:
@@ -132,7 +132,7 @@ class Writer:
         """
         self._after_fork()
         self._database.change(
-            "INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", (project, run_id, result_id, _text(payload))
+            "INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", (project, run_id, result_id, payload)
         )
 
     def drop_unfinished(self) -> None:
@@ -157,7 +157,7 @@ class Writer:
         self._after_fork()
         if not files:
             try:
-                self._database.change(_INSERT, (project, run_id, result_id, _text(payload)))
+                self._database.change(_INSERT, (project, run_id, result_id, payload))
                 return
             except OutboxUnavailable as error:
                 if not is_conflict(error):
@@ -179,9 +179,9 @@ class Writer:
             empty = replace(empty, origin=origin_of(source.path))
             return self._store_path(empty)
         except (OSError, ValueError, Unstorable) as error:
-            return replace(empty, problem=_plain(reason_of(error)))
+            return replace(empty, problem=sendable(reason_of(error)))
         except OutboxUnavailable as error:
-            return replace(empty, problem=_plain(f"it could not be stored: {error.__cause__ or error}"))
+            return replace(empty, problem=sendable(f"it could not be stored: {error.__cause__ or error}"))
 
     def refresh(self, stored: StoredFile) -> StoredFile:
         """Copies a file again, at the end of its test, if it has changed since or was not there before.
@@ -230,7 +230,7 @@ class Writer:
             empty = replace(empty, origin=file.origin)
             sha256, size = self._store_file(file)
         except (OSError, ValueError, Unstorable) as error:
-            return replace(empty, problem=_plain(reason_of(error)))
+            return replace(empty, problem=sendable(reason_of(error)))
         finally:
             file.close()
         return self._stored(empty, sha256, size)
@@ -301,7 +301,7 @@ def store_result(
     connection: sqlite3.Connection, key: tuple[str, int, str], payload: str, files: Sequence[StoredFile]
 ) -> None:
     """The statements that turn a begun result into a finished one, within a transaction of the caller."""
-    row = (*key, _text(payload))
+    row = (*key, payload)
     try:
         seq = connection.execute(_INSERT, row).lastrowid
     except sqlite3.IntegrityError:
@@ -353,12 +353,3 @@ def open_content(database: Callable[[], Database], depot: Depot, sha256: str, si
     if not rows:
         raise FileNotFoundError(f"the outbox has no content {sha256}")
     return content_of(rows[0][0])
-
-
-def _text(payload: str) -> str:
-    """JSON text that SQLite takes: half of a surrogate pair, which it refuses, as JSON's own escape."""
-    return payload if payload.isascii() else _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", payload)
-
-
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
