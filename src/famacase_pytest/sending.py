@@ -10,12 +10,11 @@ from pathlib import Path
 
 from . import channels
 from .delivery.courier import dispatch, is_anything_left
-from .delivery.deliverer import with_environment
 from .delivery.ledger import Ledger
 from .delivery.outbox import Outbox, OutboxGone
 from .delivery.records import Waiting
+from .delivery.relay.deliver import finish_all_unfinished, with_environment
 from .delivery.retry import Clock
-from .delivery.unfinished import finish_all
 from .errors import FamacaseError, SettingsError
 from .listing import is_under_way, run_named
 from .settings.address import host_of
@@ -74,7 +73,7 @@ class _Sending:
             self._say("waiting for the process that is delivering it.")
             right.acquire(None)
         ledger = outbox.ledger()
-        finish_all(outbox)
+        finish_all_unfinished(outbox)
         ledger.retry_rejected()
         counts = outbox.count_pending(ledger)
         if to_run is not None:
@@ -116,25 +115,25 @@ class _Sending:
         if not projects:
             return None
         briefing = channels.briefing(self._settings, outbox, projects=projects)
-        dispatcher = dispatch(outbox, ledger, {**briefing, "flush_interval": 0.0})
-        dispatcher.deliverer.completes = outbox.meta().get("ended") == "normal"
+        loop = dispatch(outbox, ledger, {**briefing, "flush_interval": 0.0})
+        loop.delivery.completes = outbox.meta().get("ended") == "normal"
         progress = _Progress(
             sum(entry.results for entry in counts.values()),
             lambda: sum(entry.results for entry in outbox.count_pending(ledger).values()),
         )
-        dispatcher.start()
+        loop.start()
         try:
-            dispatcher.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
+            loop.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
         except KeyboardInterrupt:
             progress.clear()
             self._say("interrupted; what was not delivered waits on.")
             raise
         finally:
-            dispatcher.stop()
+            loop.stop()
             progress.clear()
-        if dispatcher.failure is not None:
-            raise dispatcher.failure
-        return dispatcher.away or dispatcher.trouble
+        if loop.failure is not None:
+            raise loop.failure
+        return loop.away or loop.trouble
 
     def _report(self, ledger: Ledger, counts: Mapping[RunKey, Waiting], trouble: str | None) -> bool:
         left = self._outbox.count_pending(ledger)

@@ -29,7 +29,7 @@ from famacase_pytest.delivery.parts import (
 
 
 def test_values_are_cheap_to_import():
-    code = "import sys, famacase_pytest.delivery.attachments; print(*sys.modules)"
+    code = "import sys, famacase_pytest.delivery.parts; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

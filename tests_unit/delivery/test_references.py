@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from famacase_pytest.delivery.attachments import note_missing, refs_of, resolve_refs
+from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
 
 
 def ref(name):

@@ -15,7 +15,8 @@ from famacase_pytest.delivery.parts import MIB
 PROGRAM = """
 import resource, sys
 from famacase_pytest.delivery.api import ReporterApi
-from famacase_pytest.delivery.attachments import Attachment, upload_all
+from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.relay.uploads import upload_all
 
 url, *paths = sys.argv[1:]
 with ReporterApi(url, {"": "t"}) as api:

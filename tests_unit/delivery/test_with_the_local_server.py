@@ -8,8 +8,9 @@ import uuid
 import pytest
 
 from famacase_pytest.delivery.api import ReporterApi
-from famacase_pytest.delivery.attachments import Attachment, resolve_refs, upload_all
-from famacase_pytest.delivery.parts import clean_name
+from famacase_pytest.delivery.parts import Attachment, clean_name
+from famacase_pytest.delivery.references import resolve_refs
+from famacase_pytest.delivery.relay.uploads import upload_all
 from famacase_pytest.errors import Refused, Rejected
 
 process = pytest.importorskip("famacase_pytest.server.process")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .parts import Attachment
+from famacase_pytest.delivery.parts import Attachment
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .api import ReporterApi
-from .deliverer import Deliverer
-from .dispatcher import Dispatcher
-from .ledger import Ledger
-from .outbox import Outbox
-from .records import Run
-from .unfinished import finish_all
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.ledger import Ledger
+from famacase_pytest.delivery.outbox import Outbox
+from famacase_pytest.delivery.records import Run
+from famacase_pytest.delivery.relay.deliver import Delivery, finish_all_unfinished
+from famacase_pytest.delivery.relay.loop import DeliveryLoop
 
 # Seconds that the workers of a dead controller have to store their last results: they end when its pipe
 # closes.
@@ -85,19 +84,19 @@ def main(briefing: Mapping[str, Any]) -> None:
         outbox.close()
         return
     ledger = outbox.ledger()
-    dispatcher = dispatch(outbox, ledger, briefing)
-    dispatcher.start()
+    loop = dispatch(outbox, ledger, briefing)
+    loop.start()
     while not orders.ended and not orders.orphaned:
         order = orders.next_drain(1.0)
         if order is not None:
-            done = dispatcher.drain(order["seconds"], orders.stop)
+            done = loop.drain(order["seconds"], orders.stop)
             ledger.set_state(drained=order["number"], done=done)
-        if dispatcher.failure is not None:
+        if loop.failure is not None:
             # The session sees it die and starts another one; the log has the reason.
-            raise dispatcher.failure
+            raise loop.failure
     if orders.orphaned:
-        _see_to_what_is_left(outbox, dispatcher, orders, float(briefing["drain_timeout"]))
-    dispatcher.stop()
+        _see_to_what_is_left(outbox, loop, orders, float(briefing["drain_timeout"]))
+    loop.stop()
     if orders.orphaned and not is_anything_left(outbox, ledger):
         outbox.remove()
     outbox.close()
@@ -123,8 +122,8 @@ def open_runs(outbox: Outbox, ledger: Ledger) -> list[Run]:
     ]
 
 
-def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> Dispatcher:
-    """A dispatcher for one outbox, as the briefing says. Only for who holds the delivery right."""
+def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> DeliveryLoop:
+    """The delivery loop for one outbox, as the briefing says. Only for who holds the delivery right."""
     # What an earlier courier said of the back end may not hold any more.
     ledger.set_state(blocked=[], away=None)
     cancelled = threading.Event()
@@ -137,9 +136,9 @@ def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> Dis
         connections=briefing["workers"] + 2,
         cancelled=cancelled,
     )
-    deliverer = Deliverer(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
-    return Dispatcher(
-        deliverer,
+    delivery = Delivery(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
+    return DeliveryLoop(
+        delivery,
         ledger,
         api,
         project=briefing["project"],
@@ -149,15 +148,13 @@ def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> Dis
     )
 
 
-def _see_to_what_is_left(
-    outbox: Outbox, dispatcher: Dispatcher, orders: _Orders, drain_timeout: float
-) -> None:
+def _see_to_what_is_left(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, drain_timeout: float) -> None:
     """Deliver what a session stored that died, the test that it died in as well, and complete nothing.
 
     A session that ended well without waiting has its runs completed.
     """
     if not orders.left_alone:
-        dispatcher.deliverer.completes = False
+        loop.delivery.completes = False
         threading.Event().wait(_LAST_WORDS)
-        finish_all(outbox)
-    dispatcher.drain(drain_timeout, orders.stop)
+        finish_all_unfinished(outbox)
+    loop.drain(drain_timeout, orders.stop)

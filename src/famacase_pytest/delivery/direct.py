@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from ..errors import ApiError, Refused
-from .api import ReporterApi
-from .attachments import Fingerprint, upload_all
-from .channel import Channel, Leftovers, Parcel
-from .references import note_missing, resolve_refs
-from .system import System
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.channel import Channel, Leftovers, Parcel
+from famacase_pytest.delivery.parts import Fingerprint
+from famacase_pytest.delivery.references import note_missing, resolve_refs
+from famacase_pytest.delivery.relay.uploads import upload_all
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import ApiError, Refused
 
 
 class DirectChannel(Channel):

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..errors import ApiError, Refused
-from .api import ReporterApi
-from .channel import Channel, Leftovers, Parcel
-from .courier import dispatch, is_anything_left, open_runs
-from .outbox import Outbox, OutboxUnavailable
-from .parts import Attachment
-from .records import Run, StoredFile
-from .sink import Sink
-from .spawn import Courier
-from .system import System
-from .unfinished import finish
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.channel import Channel, Leftovers, Parcel
+from famacase_pytest.delivery.courier import dispatch, is_anything_left, open_runs
+from famacase_pytest.delivery.outbox import Outbox, OutboxUnavailable
+from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.records import Run, StoredFile
+from famacase_pytest.delivery.relay.deliver import finish_unfinished
+from famacase_pytest.delivery.sink import Sink
+from famacase_pytest.delivery.spawn import Courier
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import ApiError, Refused
 
 _wait = threading.Event().wait
 
@@ -155,7 +155,7 @@ class OutboxChannel(Channel):
     def finish_crashed(self, worker: str, status: str, message: str) -> None:
         for item in self._outbox.unfinished():
             if item.writer.startswith(f"{worker}-"):
-                self._note(partial(finish, self._outbox, item, status, message))
+                self._note(partial(finish_unfinished, self._outbox, item, status, message))
 
     # After the last test
 
@@ -233,17 +233,17 @@ class OutboxChannel(Channel):
         right = self._outbox.delivery_right()
         if not right.acquire(max(0.0, deadline - System.monotonic())):
             return False
-        dispatcher = dispatch(self._outbox, self._ledger, self._courier.briefing)
-        dispatcher.start()
+        loop = dispatch(self._outbox, self._ledger, self._courier.briefing)
+        loop.start()
         try:
-            done = dispatcher.drain(
+            done = loop.drain(
                 max(0.0, deadline - System.monotonic()), threading.Event(), lambda: self._waiting(deadline)
             )
-            if dispatcher.failure is not None:
-                self._tell(f"Delivery ended with {dispatcher.failure!r}. Please report it with this line.")
+            if loop.failure is not None:
+                self._tell(f"Delivery ended with {loop.failure!r}. Please report it with this line.")
             return done
         finally:
-            dispatcher.stop()
+            loop.stop()
             right.release()
 
     def _waiting(self, deadline: float) -> None:

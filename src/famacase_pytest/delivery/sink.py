@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import ApiError, Rejected, Unreachable
-from .channel import Channel, Parcel
-from .outbox import OutboxUnavailable
-from .parts import Attachment
-from .records import StoredFile
-from .writer import Writer
+from famacase_pytest.delivery.channel import Channel, Parcel
+from famacase_pytest.delivery.outbox import OutboxUnavailable
+from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.records import StoredFile
+from famacase_pytest.delivery.writer import Writer
+from famacase_pytest.errors import ApiError, Rejected, Unreachable
 
 # Results in one request of those that are sent from here.
 _BATCH = 50

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .system import System
+from famacase_pytest.delivery.system import System
 
 # Captured at import, since tests replace these.
 _Popen = subprocess.Popen

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import Refused
-from .channel import Channel, Leftovers, Parcel
-from .direct import DirectChannel
-from .parts import Attachment
-from .sink import Sink
+from famacase_pytest.delivery.channel import Channel, Leftovers, Parcel
+from famacase_pytest.delivery.direct import DirectChannel
+from famacase_pytest.delivery.parts import Attachment
+from famacase_pytest.delivery.sink import Sink
+from famacase_pytest.errors import Refused
 
 
 class WorkerChannel(Channel):

@@ -10,14 +10,8 @@ from collections import Counter
 import pytest
 from scripted_server import EarlyNo, Half, Reset, Say
 
-from famacase_pytest.delivery.attachments import (
-    Attachment,
-    Limits,
-    PartUnreadable,
-    fingerprint,
-    upload_all,
-)
-from famacase_pytest.delivery.parts import MIB, Part, part_of
+from famacase_pytest.delivery.parts import MIB, Attachment, Limits, Part, PartUnreadable, fingerprint, part_of
+from famacase_pytest.delivery.relay.uploads import upload_all
 from famacase_pytest.errors import Refused, Unreachable
 
 
@@ -233,7 +227,7 @@ def test_a_file_that_shrinks_or_changes_after_its_fingerprint_fails_alone(api, s
             rewritten.write_bytes(b"x123456789" * 20_000)
         return print_
 
-    monkeypatch.setattr("famacase_pytest.delivery.attachments.fingerprint", tamper)
+    monkeypatch.setattr("famacase_pytest.delivery.relay.uploads.fingerprint", tamper)
     # Names differ, so that equal content is not taken for one file.
     sources = [Attachment(path.name, path.name, path=str(path)) for path in paths]
     outcome = upload_all(api, "SMOKE", sources, workers=1, known={})

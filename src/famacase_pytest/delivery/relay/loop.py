@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from ..errors import Refused, Rejected, Unreachable
-from .api import ReporterApi
-from .database import OutboxUnavailable
-from .deliverer import Deliverer
-from .ledger import Ledger
-from .system import System
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.database import OutboxUnavailable
+from famacase_pytest.delivery.ledger import Ledger
+from famacase_pytest.delivery.relay.deliver import Delivery
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import Refused, Rejected, Unreachable
 
 # Seconds between two looks at an outbox in which nothing was waiting.
 _POLL = 0.1
@@ -34,11 +34,11 @@ _FAILED_ROUNDS = 2
 LAST_TRY = 5.0
 
 
-class Dispatcher:
+class DeliveryLoop:
     """Delivers in a thread of its own, from ``start`` to ``stop``.
 
     Args:
-        deliverer: does one round.
+        delivery: does one round.
         ledger: takes the state that other processes read: ``away``, the reason why the back end cannot be
             reached.
         api: the back end, for the last try.
@@ -54,7 +54,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        deliverer: Deliverer,
+        delivery: Delivery,
         ledger: Ledger,
         api: ReporterApi,
         *,
@@ -63,7 +63,7 @@ class Dispatcher:
         batch_size: int,
         cancelled: threading.Event,
     ) -> None:
-        self.deliverer = deliverer
+        self.delivery = delivery
         self._ledger = ledger
         self._api = api
         self._project = project
@@ -85,7 +85,7 @@ class Dispatcher:
         self._failed_rounds = 0
         self.failure: BaseException | None = None
         self.trouble: str | None = None
-        deliverer.on_progress = self._note_progress
+        delivery.on_progress = self._note_progress
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -187,17 +187,17 @@ class Dispatcher:
                 self._wake.wait(min(_POLL, self._retry_at - System.monotonic()))
                 continue
             try:
-                items = self.deliverer.waiting()
+                items = self.delivery.waiting()
                 if items:
                     waiting_since = waiting_since or System.monotonic()
                     full = len(items) >= self._batch_size
                     if draining or full or System.monotonic() - waiting_since >= self._flush_interval:
-                        self._call(partial(self.deliverer.deliver, items))
+                        self._call(partial(self.delivery.deliver, items))
                         waiting_since = None
                         pause = 0.5
                         continue
                 elif draining:
-                    self._call(self.deliverer.complete_runs)
+                    self._call(self.delivery.complete_runs)
                     self._settled = asked
                     continue
             except Unreachable as error:

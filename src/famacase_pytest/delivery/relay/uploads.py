@@ -1,7 +1,4 @@
-"""Uploads the files of a batch: equal ones once, in as few requests as allowed, several at a time.
-
-The value types and the walk over payloads are re-exported here, so that callers need one import.
-"""
+"""Uploads the files of a batch: equal ones once, in as few requests as allowed, several at a time."""
 
 from __future__ import annotations
 
@@ -25,26 +22,7 @@ from famacase_pytest.delivery.parts import (
     part_of,
     reason_of,
 )
-from famacase_pytest.delivery.references import note_missing, refs_of, resolve_refs
 from famacase_pytest.errors import Rejected, Unreachable
-
-__all__ = [
-    "Attachment",
-    "Fingerprint",
-    "Limits",
-    "Part",
-    "PartUnreadable",
-    "UploadOutcome",
-    "Uploads",
-    "fingerprint",
-    "fingerprint_of",
-    "group",
-    "note_missing",
-    "refs_of",
-    "resolve_refs",
-    "upload_all",
-    "upload_parts",
-]
 
 # Answers that can be about one file of the request. Any other refusal would be repeated for each half.
 _ABOUT_CONTENT = frozenset({400, 413, 415, 422})

@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
 
-from ..errors import Refused, Rejected
-from .api import ReporterApi
-from .attachments import fingerprint_of, upload_parts
-from .ledger import Ledger
-from .outbox import Outbox
-from .parts import Fingerprint, Part
-from .records import Item, Run, StoredFile
-from .references import note_missing, resolve_refs
-from .system import System
+from famacase_pytest.delivery.api import ReporterApi
+from famacase_pytest.delivery.ledger import Ledger
+from famacase_pytest.delivery.outbox import Outbox
+from famacase_pytest.delivery.parts import Fingerprint, Part
+from famacase_pytest.delivery.records import Item, Run, StoredFile
+from famacase_pytest.delivery.references import note_missing, resolve_refs
+from famacase_pytest.delivery.relay.uploads import fingerprint_of, upload_parts
+from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import Refused, Rejected
 
 # A request of results is kept to this many bytes, so that a few large stack traces do not run into a
 # server's limit.
@@ -33,10 +33,13 @@ _ABOUT_RESULTS = frozenset({400, 413, 422})
 # Rounds in which the server may fail (500) on one file alone, before its result goes without it.
 _TRIES_AT_A_FILE = 4
 
+# What is said of a test whose process ended without a word, such as by ``os._exit``.
+PROCESS_ENDED = "the process ended during this test"
+
 RunKey = tuple[str, int]
 
 
-class Deliverer:
+class Delivery:
     """Takes from one session's outbox and delivers.
 
     Args:
@@ -286,3 +289,31 @@ def with_environment(run: Run, api: ReporterApi) -> dict[str, Any]:
         if environment is not None:
             body["environment_id"] = environment
     return body
+
+
+def finish_unfinished(outbox: Outbox, item: Item, status: str, message: str) -> None:
+    """Turn the result of a test that its process did not survive into one that can be delivered.
+
+    Args:
+        outbox: holds the result.
+        item: the result as it stood when its test began.
+        status: of the result.
+        message: what became of its process.
+    """
+    payload = System.loads(item.payload)
+    execution = payload["execution"]
+    end = System.time()
+    start = execution.get("start_time")
+    execution.update(status=status, end_time=end)
+    if start is not None and end >= start:
+        execution["duration"] = int((end - start) * 1000)
+    payload["message"] = message
+    outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
+
+
+def finish_all_unfinished(outbox: Outbox) -> int:
+    """Finish what a dead session left unfinished, as ``invalid``; returns how many there were."""
+    items = outbox.unfinished()
+    for item in items:
+        finish_unfinished(outbox, item, "invalid", PROCESS_ENDED)
+    return len(items)
