@@ -14,6 +14,7 @@ No token is ever in there: who sends takes it from the settings.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Collection, Mapping
@@ -269,7 +270,12 @@ class Outbox:
         return dict(self._feeds.unreadable)
 
     def pending(
-        self, ledger: Ledger, limit: int, *, excluding: Collection[tuple[str, int]] = ()
+        self,
+        ledger: Ledger,
+        limit: int,
+        *,
+        max_bytes: float = math.inf,
+        excluding: Collection[tuple[str, int]] = (),
     ) -> list[Item]:
         """Finished results that are not settled in the ledger: the oldest of each writer, by turns.
 
@@ -278,6 +284,7 @@ class Outbox:
         Args:
             ledger: what is settled.
             limit: results at most.
+            max_bytes: of their payloads at most; one that is larger comes alone.
             excluding: keys of items that are being delivered.
 
         Raises:
@@ -286,7 +293,7 @@ class Outbox:
             OutboxTooNew: a newer release has written a part of it.
         """
         with self._lock:
-            return self._pending.take(ledger, limit, excluding)
+            return self._pending.take(ledger, limit, excluding, max_bytes)
 
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.

@@ -56,6 +56,13 @@ class Item:
         """What tells it from all other items of the session: writer and number."""
         return (self.writer, self.seq)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload as it is sent."""
+        if self.payload.isascii():
+            return len(self.payload)
+        return len(self.payload.encode("utf-8", "backslashreplace"))
+
 
 class Origin(NamedTuple):
     """Where a file was read from, and how it looked.
