@@ -143,7 +143,6 @@ def dispatch(outbox: Outbox, ledger: Ledger, briefing: Mapping[str, Any]) -> Del
         api,
         project=briefing["project"],
         flush_interval=briefing["flush_interval"],
-        batch_size=briefing["batch_size"],
         cancelled=cancelled,
     )
 
