@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .delivery.outbox.store import Outbox, OutboxGone, OutboxTooNew, OutboxUnavailable
+from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
+from .delivery.outbox.store import Outbox
 from .summary import counted
 
 MIB = 1024 * 1024

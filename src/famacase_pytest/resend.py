@@ -9,7 +9,8 @@ from pathlib import Path
 
 from . import wiring
 from .commands import command_settings
-from .delivery.outbox.store import Outbox, sessions
+from .delivery.outbox.directory import sessions
+from .delivery.outbox.store import Outbox
 from .errors import FamacaseError, SettingsError
 from .listing import describe, is_under_way
 from .sending import send

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from . import wiring
 from .delivery.api.retry import Clock
-from .delivery.deliverer import with_environment
 from .delivery.models import Waiting
 from .delivery.outbox.database import OutboxGone
 from .delivery.outbox.ledger import Ledger
 from .delivery.outbox.store import Outbox, finish_all, is_anything_left
+from .delivery.relay.deliver import with_environment
 from .delivery.relay.main import open_api, open_loop
 from .errors import FamacaseError, SettingsError
 from .listing import is_under_way, run_named
@@ -118,25 +118,25 @@ class _Sending:
         briefing = wiring.relay_briefing(self._settings, outbox, projects=projects)
         cancelled = threading.Event()
         api = open_api(briefing, cancelled)
-        dispatcher = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
-        dispatcher.deliverer.completes = outbox.meta().get("ended") == "normal"
+        loop = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
+        loop.delivery.completes = outbox.meta().get("ended") == "normal"
         progress = _Progress(
             sum(entry.results for entry in counts.values()),
             lambda: sum(entry.results for entry in outbox.count_pending(ledger).values()),
         )
-        dispatcher.start()
+        loop.start()
         try:
-            dispatcher.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
+            loop.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
         except KeyboardInterrupt:
             progress.clear()
             self._say("interrupted; what was not delivered waits on.")
             raise
         finally:
-            dispatcher.stop()
+            loop.stop()
             progress.clear()
-        if dispatcher.failure is not None:
-            raise dispatcher.failure
-        return dispatcher.away or dispatcher.trouble
+        if loop.failure is not None:
+            raise loop.failure
+        return loop.away or loop.trouble
 
     def _report(self, ledger: Ledger, counts: Mapping[RunKey, Waiting], trouble: str | None) -> bool:
         left = self._outbox.count_pending(ledger)

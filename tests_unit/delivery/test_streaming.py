@@ -15,8 +15,8 @@ from famacase_pytest.delivery.models import MIB
 PROGRAM = """
 import resource, sys
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.attachments import upload_all
 from famacase_pytest.delivery.models import Attachment
+from famacase_pytest.delivery.relay.uploads import upload_all
 
 url, *paths = sys.argv[1:]
 with ReporterApi(url, {"": "t"}) as api:

@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.attachments import upload_all
 from famacase_pytest.delivery.models import Attachment, clean_name, resolve_refs
+from famacase_pytest.delivery.relay.uploads import upload_all
 from famacase_pytest.errors import Refused, Rejected
 
 process = pytest.importorskip("famacase_pytest.server.process")

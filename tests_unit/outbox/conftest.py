@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 MANY = 1 << 40  # bytes: no limit
 

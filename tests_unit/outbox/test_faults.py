@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 
 from famacase_pytest.delivery.models import Attachment, StoredFile
-from famacase_pytest.delivery.outbox.database import Database, Schema, create_database
-from famacase_pytest.delivery.outbox.store import (
-    Ledger,
-    Outbox,
+from famacase_pytest.delivery.outbox.database import (
+    Database,
     OutboxGone,
     OutboxTooNew,
     OutboxUnavailable,
-    Writer,
+    Schema,
+    create_database,
 )
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY
 
@@ -48,7 +50,8 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(tiny_disk: Callable[[str]
 _LIMITED = """
 import resource, sys
 from pathlib import Path
-from famacase_pytest.delivery.outbox.store import Outbox, OutboxUnavailable
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.models import Attachment
 
 with Outbox.create(Path(sys.argv[1]), {}) as outbox:

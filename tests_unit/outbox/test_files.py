@@ -13,7 +13,9 @@ from famacase_pytest.delivery.api.multipart import ExactReader
 from famacase_pytest.delivery.models import MIB, Attachment, StoredFile
 from famacase_pytest.delivery.outbox import blobs
 from famacase_pytest.delivery.outbox import writer as writer_module
-from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY
 

@@ -18,7 +18,9 @@ from pyfakefs.fake_filesystem_unittest import Patcher
 
 from famacase_pytest.delivery.models import Attachment, StoredFile
 from famacase_pytest.delivery.outbox import blobs
-from famacase_pytest.delivery.outbox.store import Ledger, Outbox, Writer
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from famacase_pytest.delivery.outbox import directory as session_directory
-from famacase_pytest.delivery.outbox.store import Outbox, OutboxUnavailable, sessions
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.outbox.directory import sessions
+from famacase_pytest.delivery.outbox.store import Outbox
 
 
 def test_the_first_session_makes_the_base_and_the_last_one_removes_it(base: Path):

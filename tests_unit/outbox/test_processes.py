@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from famacase_pytest.delivery.models import Attachment
-from famacase_pytest.delivery.outbox.store import Ledger, Outbox, OutboxGone, OutboxUnavailable, Writer
+from famacase_pytest.delivery.outbox.database import OutboxGone, OutboxUnavailable
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY
 

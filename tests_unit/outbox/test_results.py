@@ -9,7 +9,10 @@ import pytest
 
 from famacase_pytest.delivery.models import Attachment, Item, Run, Waiting
 from famacase_pytest.delivery.outbox import database, reader
-from famacase_pytest.delivery.outbox.store import Ledger, Outbox, OutboxUnavailable, Writer
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.outbox.ledger import Ledger
+from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY
 

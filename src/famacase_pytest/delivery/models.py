@@ -72,6 +72,11 @@ class Item:
         """What tells it from all other items of the session: writer and number."""
         return (self.writer, self.seq)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the payload as it is sent."""
+        return len(self.payload) if self.payload.isascii() else len(self.payload.encode("utf-8", "replace"))
+
 
 @dataclass(frozen=True)
 class Limits:

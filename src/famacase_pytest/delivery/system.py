@@ -49,3 +49,15 @@ class System:
     thread = threading.Thread
     # The last one: it hides the module.
     time = staticmethod(time.time)
+
+
+class SystemClock:
+    """The time, and waits that an event ends; tests of whoever waits bring another one."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return System.monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for an event, for so many seconds at most; returns whether it is set."""
+        return event.wait(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from famacase_pytest.delivery.models import Fingerprint, Item, Rejection
@@ -39,15 +39,6 @@ LEDGER = Schema(
         problem TEXT,
         PRIMARY KEY (project, sha256, size, file_name, mime_type)
     ) WITHOUT ROWID;
-    CREATE TABLE planned (
-        number INTEGER PRIMARY KEY,
-        key TEXT NOT NULL,
-        project TEXT NOT NULL,
-        sha256 TEXT NOT NULL,
-        size INTEGER NOT NULL,
-        file_name TEXT NOT NULL,
-        mime_type TEXT NOT NULL
-    );
     CREATE TABLE run (
         project TEXT NOT NULL,
         run_id INTEGER NOT NULL,
@@ -178,51 +169,13 @@ class Ledger:
         found = self._upload(project, file)
         return found[1] if found else None
 
-    def plan_upload(self, project: str, files: Sequence[Fingerprint], key: str) -> None:
-        """Notes an upload request before it is sent, so that one after a crash is the same request.
-
-        Args:
-            project: its code.
-            files: in the order of the request.
-            key: its Idempotency-Key; a plan of the same key is replaced.
-        """
+    def record_uploads(self, project: str, ids: Iterable[tuple[Fingerprint, str]]) -> None:
+        """Notes the back end's ids of files, all of them or none."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM planned WHERE key = ?", (key,))
             connection.executemany(
-                "INSERT INTO planned (key, project, sha256, size, file_name, mime_type) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [(key, *_columns(project, file)) for file in files],
+                "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                [(*_columns(project, file), id_) for file, id_ in ids],
             )
-
-    def planned(self, project: str) -> list[tuple[str, tuple[Fingerprint, ...]]]:
-        """Key and files of the requests that were planned and are neither recorded nor dropped, oldest first.
-
-        A request of which a part is recorded is still here, as a whole: the same key stands for the same
-        files in the same order.
-        """
-        plans: dict[str, list[Fingerprint]] = {}
-        for key, *columns in self._database.rows(
-            "SELECT key, sha256, size, file_name, mime_type FROM planned WHERE project = ? ORDER BY number",
-            (project,),
-        ):
-            plans.setdefault(key, []).append(Fingerprint(*columns))
-        return [
-            (key, tuple(files))
-            for key, files in plans.items()
-            if not all(self.is_settled(project, file) for file in files)
-        ]
-
-    def drop_plan(self, key: str) -> None:
-        """Forgets a request: it was answered, or it is replaced by others."""
-        self._database.change("DELETE FROM planned WHERE key = ?", (key,))
-
-    def record_upload(self, project: str, file: Fingerprint, file_id: str) -> None:
-        """Notes the back end's id of a file."""
-        self._record(project, [(file, file_id)])
-
-    def record_uploads(self, project: str, key: str, ids: Iterable[tuple[Fingerprint, str]]) -> None:
-        """Notes all ids that the planned request of this key was answered with, and drops the plan."""
-        self._record(project, ids, key)
 
     def record_problem(self, project: str, file: Fingerprint, reason: str) -> None:
         """Notes that a file cannot be uploaded: its results go without it. An id that is known stays."""
@@ -306,15 +259,6 @@ class Ledger:
             f"SELECT file_id, problem FROM upload WHERE {_FILE}", _columns(project, file)
         )
         return rows[0] if rows else None
-
-    def _record(self, project: str, ids: Iterable[tuple[Fingerprint, str]], key: str | None = None) -> None:
-        with self._database.transaction() as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                [(*_columns(project, file), id_) for file, id_ in ids],
-            )
-            if key is not None:
-                connection.execute("DELETE FROM planned WHERE key = ?", (key,))
 
     def _run(self, project: str, run_id: int) -> tuple[Any, ...] | None:
         rows = self._database.rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Callable
 
@@ -268,27 +269,44 @@ class Pending:
         self._exhausted: dict[str, int] = {}
         self._turn = 0
 
-    def take(self, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]) -> list[Item]:
+    def take(
+        self, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]], max_bytes: float
+    ) -> list[Item]:
         """See `Outbox.pending`."""
         items: list[Item] = []
         ledger.refresh()
         feeds = list(self._feeds.all())
         # Another writer is the first one each time: with a small limit all come to their turn.
         self._turn = (self._turn + 1) % max(1, len(feeds))
-        queues = []
+        queues: deque[tuple[Feed, Iterator[int]]] = deque()
         for feed in feeds[self._turn :] + feeds[: self._turn]:
             with self._feeds.reading(feed):
                 numbers = self._numbers(feed, ledger, limit, excluding)
                 if numbers:
                     queues.append((feed, iter(numbers)))
-        while queues and len(items) < limit:
-            queues = [
-                (feed, numbers)
-                for feed, numbers in queues
-                if len(items) < limit and self._add(feed, next(numbers, None), items)
-            ]
+        for item in self._by_turns(queues):
+            max_bytes -= item.size
+            if items and max_bytes < 0:
+                break
+            items.append(item)
+            if len(items) == limit:
+                break
         self._feeds.close_idle()
         return items
+
+    def _by_turns(self, queues: deque[tuple[Feed, Iterator[int]]]) -> Iterator[Item]:
+        """The results of these numbers, one of each writer at a time."""
+        while queues:
+            feed, numbers = queues.popleft()
+            item = None
+            with self._feeds.reading(feed):
+                seq = next(numbers, None)
+                if seq is None:
+                    continue
+                item = feed.item(seq)
+                queues.append((feed, numbers))
+            if item is not None:
+                yield item
 
     def _numbers(
         self, feed: Feed, ledger: Ledger, limit: int, excluding: Collection[tuple[str, int]]
@@ -317,17 +335,6 @@ class Pending:
                     ledger.raise_floor(feed.name, seq)
         feed.lighten(seq)
         return numbers[:limit]
-
-    def _add(self, feed: Feed, seq: int | None, items: list[Item]) -> bool:
-        """Adds a result to `items`; returns whether its writer may have more."""
-        if seq is None:
-            return False
-        with self._feeds.reading(feed):
-            item = feed.item(seq)
-            if item is not None:
-                items.append(item)
-            return True
-        return False
 
 
 class _Looks:

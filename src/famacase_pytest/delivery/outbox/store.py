@@ -14,6 +14,7 @@ No token is ever in there: who sends takes it from the settings.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Collection, Mapping
@@ -25,7 +26,6 @@ from famacase_pytest.delivery.outbox.blobs import FULL
 from famacase_pytest.delivery.outbox.database import (
     Database,
     OutboxGone,
-    OutboxTooNew,
     OutboxUnavailable,
     Schema,
     create_database,
@@ -35,26 +35,11 @@ from famacase_pytest.delivery.outbox.directory import (
     SessionLock,
     make_session,
     remove_session,
-    sessions,
 )
 from famacase_pytest.delivery.outbox.ledger import LEDGER, Ledger
 from famacase_pytest.delivery.outbox.reader import Feeds, Pending, writer_names
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.system import System
-
-__all__ = [
-    "Item",
-    "Ledger",
-    "Outbox",
-    "OutboxGone",
-    "OutboxTooNew",
-    "OutboxUnavailable",
-    "Run",
-    "StoredFile",
-    "Waiting",
-    "Writer",
-    "sessions",
-]
 
 # Bytes that must be free in a new session's directory: what its writers take at once, and some results.
 _ROOM = MIB // 2
@@ -275,7 +260,12 @@ class Outbox:
         return dict(self._feeds.unreadable)
 
     def pending(
-        self, ledger: Ledger, limit: int, *, excluding: Collection[tuple[str, int]] = ()
+        self,
+        ledger: Ledger,
+        limit: int,
+        *,
+        max_bytes: float = math.inf,
+        excluding: Collection[tuple[str, int]] = (),
     ) -> list[Item]:
         """Finished results that are not settled in the ledger: the oldest of each writer, by turns.
 
@@ -284,6 +274,7 @@ class Outbox:
         Args:
             ledger: what is settled.
             limit: results at most.
+            max_bytes: of their payloads at most; one that is larger comes alone.
             excluding: keys of items that are being delivered.
 
         Raises:
@@ -292,7 +283,7 @@ class Outbox:
             OutboxTooNew: a newer release has written a part of it.
         """
         with self._lock:
-            return self._pending.take(ledger, limit, excluding)
+            return self._pending.take(ledger, limit, excluding, max_bytes)
 
     def has_results(self, project: str, run_id: int) -> bool:
         """Whether any writer has stored a finished result of a run."""

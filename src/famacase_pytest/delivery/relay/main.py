@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.deliverer import Deliverer
-from famacase_pytest.delivery.dispatcher import Dispatcher
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox, finish_all, is_anything_left
+from famacase_pytest.delivery.relay.deliver import Delivery
+from famacase_pytest.delivery.relay.loop import DeliveryLoop
 from famacase_pytest.delivery.relay.unstored import UnstoredResults
 from famacase_pytest.errors import ApiError
 
@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def _serve(
-    outbox: Outbox, ledger: Ledger, loop: Dispatcher, unstored: UnstoredResults, orders: _Orders
+    outbox: Outbox, ledger: Ledger, loop: DeliveryLoop, unstored: UnstoredResults, orders: _Orders
 ) -> None:
     """Carry out orders until there will be no more."""
 
@@ -186,29 +186,28 @@ def open_loop(
     briefing: Mapping[str, Any],
     api: ReporterApi,
     cancelled: threading.Event,
-) -> Dispatcher:
+) -> DeliveryLoop:
     """The delivery of one outbox, not started yet. Only for who holds the delivery lock."""
     # What an earlier relay said of the back end may not hold any more.
     ledger.set_state(blocked=[], away=None)
-    deliverer = Deliverer(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
-    return Dispatcher(
-        deliverer,
+    delivery = Delivery(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
+    return DeliveryLoop(
+        delivery,
         ledger,
         api,
         project=briefing["project"],
         flush_interval=briefing["flush_interval"],
-        batch_size=briefing["batch_size"],
         cancelled=cancelled,
     )
 
 
-def _finish_alone(outbox: Outbox, loop: Dispatcher, orders: _Orders, seconds: float) -> None:
+def _finish_alone(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, seconds: float) -> None:
     """Deliver what a session stored that died, the test that it died in as well, and complete nothing.
 
     A session that ended well without waiting has its runs completed.
     """
     if not orders.left_alone:
-        loop.deliverer.completes = False
+        loop.delivery.completes = False
         threading.Event().wait(_LAST_WORDS)
         finish_all(outbox)
     loop.drain(seconds, orders.stop)

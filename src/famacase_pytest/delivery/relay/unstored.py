@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.attachments import upload_all
 from famacase_pytest.delivery.models import Attachment, Fingerprint, note_missing, resolve_refs
+from famacase_pytest.delivery.relay.uploads import upload_all
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import ApiError, Rejected
 

@@ -1,5 +1,4 @@
-"""What delivery does in one round: runs that wait to be created, files, results, runs that are to be
-completed.
+"""What delivery does in one round: create runs, upload files, post results, complete runs.
 
 The same code serves the relay beside a session, the pytest process itself where there is no relay, and
 ``famacase resend``.
@@ -7,14 +6,15 @@ The same code serves the relay beside a session, the pytest process itself where
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable
 
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.attachments import fingerprint_of, upload_parts
 from famacase_pytest.delivery.models import (
+    MIB,
     Fingerprint,
     Item,
     Part,
@@ -23,14 +23,19 @@ from famacase_pytest.delivery.models import (
     note_missing,
     resolve_refs,
 )
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.relay.uploads import Received, fingerprint_of, upload_parts
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Refused, Rejected
 
 # A request of results is kept to this many bytes, so that a few large stack traces do not run into a
-# server's limit.
-MAX_POST_BYTES = 8 * 1024 * 1024
+# server's limit. One result that is larger goes alone.
+MAX_POST_BYTES = 8 * MIB
+
+# Batches that are read at a time: one for each of two projects, as a rule.
+_BATCHES = 2
 
 # Answers that are about what was sent, not about the run; the batch is halved until the offender stands
 # alone.
@@ -39,10 +44,12 @@ _ABOUT_RESULTS = frozenset({400, 413, 422})
 # Rounds in which the server may fail (500) on one file alone, before its result goes without it.
 _TRIES_AT_A_FILE = 4
 
+
 RunKey = tuple[str, int]
+ItemKey = tuple[str, int]
 
 
-class Deliverer:
+class Delivery:
     """Takes from one session's outbox and delivers.
 
     Args:
@@ -69,18 +76,39 @@ class Deliverer:
         self._failures: Counter[Fingerprint] = Counter()
         self.completes = True
         self.blocked: dict[RunKey, Refused] = {}
-        self._set_aside: set[tuple[str, int]] = set()
+        self._set_aside: set[ItemKey] = set()
+        self._created: dict[RunKey, int] = {}
+        # What another process was delivering when it died, or this one when the back end went away.
+        self._in_flight: list[ItemKey] = [
+            (writer, seq) for writer, seq in ledger.state().get("in_flight", ())
+        ]
         self.on_progress: Callable[[], None] = lambda: None
 
     def waiting(self) -> list[Item]:
-        """The results that can be delivered now, oldest first."""
+        """The results that come next, oldest first: two batches of them at most, in number and in bytes."""
+        in_flight = self._batch_in_flight()
+        if in_flight:
+            return in_flight
         while True:
-            items = self._outbox.pending(self._ledger, self._batch_size * 4, excluding=self._set_aside)
-            free = [item for item in items if (item.project, item.run_id) not in self.blocked]
-            if free or not items:
-                return free
+            items = self._outbox.pending(
+                self._ledger,
+                _BATCHES * self._batch_size,
+                max_bytes=_BATCHES * MAX_POST_BYTES,
+                excluding=self._set_aside,
+            )
+            blocked = [item.key for item in items if _run_of(item) in self.blocked]
+            if not blocked:
+                return items
             # A run that takes nothing must not stand before the others.
-            self._set_aside.update(item.key for item in items)
+            self._set_aside.update(blocked)
+
+    def is_full(self, items: Sequence[Item]) -> bool:
+        """Whether there are enough results for a request, or they are what is left of an earlier one."""
+        return (
+            bool(self._in_flight)
+            or len(items) >= self._batch_size
+            or sum(item.size for item in items) >= MAX_POST_BYTES
+        )
 
     def deliver(self, items: Sequence[Item]) -> None:
         """Deliver results, with their files before them.
@@ -88,14 +116,16 @@ class Deliverer:
         Raises:
             Unreachable: the back end is away; what was not acknowledged stays in the outbox.
         """
-        for (project, run_id), group in _by_run(items).items():
+        groups: dict[RunKey, list[Item]] = {}
+        for item in items:
+            groups.setdefault(_run_of(item), []).append(item)
+        for (project, run_id), group in groups.items():
             try:
                 real = self.real_run(project, run_id)
                 for batch in self._batches(group):
                     self._deliver_batch(project, real, batch)
             except Refused as error:
-                self.blocked[project, run_id] = error
-                self._ledger.set_state(blocked=self._blocked_texts())
+                self._block((project, run_id), error)
 
     def complete_runs(self) -> None:
         """Complete the runs of which it was asked and of which nothing is left to deliver.
@@ -103,34 +133,29 @@ class Deliverer:
         Raises:
             Unreachable: the back end is away; the runs stay open.
         """
-        for run in self.runs_to_complete() if self.completes else ():
+        if not self.completes:
+            return
+        for run in self._outbox.runs():
             key = (run.project, run.run_id)
-            if key in self.blocked:
+            if not run.requested or self._ledger.is_completed(*key) or key in self.blocked:
                 continue
             if run.run_id < 0 and self._ledger.real_run(*key) is None and not self._outbox.has_results(*key):
                 # Without a result the run was never created, and is not now.
-                self._ledger.record_completion(run.project, run.run_id)
+                self._ledger.record_completion(*key)
                 continue
-            if self._outbox.count_pending(self._ledger).get(key) or self._rejected_of(key):
+            if key in self._outbox.count_pending(self._ledger) or self._has_rejected(key):
                 continue
             try:
                 real = self.real_run(*key)
                 self._api.complete_run(run.project, real)
                 url = self._publish(run.project, real) if run.publish else None
-            except (Refused, Rejected) as error:
-                self.blocked[key] = error if isinstance(error, Refused) else _as_refused(error)
-                self._ledger.set_state(blocked=self._blocked_texts())
-                continue
-            self._ledger.record_completion(run.project, run.run_id, url)
-            self.on_progress()
-
-    def runs_to_complete(self) -> list[Run]:
-        """The runs whose completion was asked for and has not happened."""
-        return [
-            run
-            for run in self._outbox.runs()
-            if run.requested and not self._ledger.is_completed(run.project, run.run_id)
-        ]
+            except Refused as error:
+                self._block(key, error)
+            except Rejected as error:
+                self._block(key, _as_refused(error))
+            else:
+                self._ledger.record_completion(run.project, run.run_id, url)
+                self.on_progress()
 
     def _publish(self, project: str, run_id: int) -> str | None:
         try:
@@ -144,12 +169,16 @@ class Deliverer:
         known = self._ledger.real_run(project, run_id)
         if known is not None:
             return known
-        run = self._run(project, run_id)
-        body = with_environment(run, self._api)
-        try:
-            real = self._api.create_run(project, body, run.key or str(uuid.uuid4()))
-        except Rejected as error:
-            raise _as_refused(error) from error
+        real = self._created.get((project, run_id))
+        if real is None:
+            run = self._run(project, run_id)
+            try:
+                body = with_environment(run, self._api)
+                real = self._api.create_run(project, body, run.key or str(uuid.uuid4()))
+            except Rejected as error:
+                raise _as_refused(error) from error
+            # Kept here too: a disk that is full does not take it, and there shall be no second run.
+            self._created[project, run_id] = real
         self._ledger.record_run(project, run_id, real)
         self.on_progress()
         return real
@@ -167,20 +196,49 @@ class Deliverer:
         batch: list[Item] = []
         size = 0
         for item in items:
-            if batch and (len(batch) == self._batch_size or size + len(item.payload) > MAX_POST_BYTES):
+            if batch and (len(batch) == self._batch_size or size + item.size > MAX_POST_BYTES):
                 yield batch
                 batch, size = [], 0
             batch.append(item)
-            size += len(item.payload)
+            size += item.size
         if batch:
             yield batch
 
     def _deliver_batch(self, project: str, run_id: int, items: Sequence[Item]) -> None:
         files = {item.key: self._outbox.attachments(item) for item in items if item.has_files}
-        self._upload(project, [file for stored in files.values() for file in stored])
+        wanted = self._wanted(project, itertools.chain(*files.values()))
+        if wanted:
+            self._note_in_flight([item.key for item in items])
+            self._upload(project, wanted)
         self._post(
             project, run_id, [(item, self._text(project, item, files.get(item.key, ()))) for item in items]
         )
+        self._in_flight = []
+
+    def _note_in_flight(self, keys: list[ItemKey]) -> None:
+        """Note what a batch holds whose files are about to be uploaded.
+
+        Until it is delivered the batch stays as it is, in a process that takes over too: the same files make
+        the same requests, which the back end knows by their keys. Otherwise a file could be stored twice.
+        """
+        if keys != self._in_flight:
+            self._ledger.set_state(in_flight=keys)
+            self._in_flight = keys
+
+    def _batch_in_flight(self) -> list[Item]:
+        """What is left to deliver of the batch in flight."""
+        items: list[Item] = []
+        try:
+            for writer, seq in self._in_flight:
+                item = None if seq in self._ledger.settled(writer) else self._outbox.item(writer, seq)
+                if item is not None and _run_of(item) not in self.blocked:
+                    items.append(item)
+        except OutboxUnavailable:
+            # A writer's database that cannot be read is to hold up no other: its results come later.
+            items = []
+        if not items:
+            self._in_flight = []
+        return items
 
     def _text(self, project: str, item: Item, files: Sequence[StoredFile]) -> str:
         """The result as it is sent: with the ids of its files, and a word about those that are missing."""
@@ -198,51 +256,42 @@ class Deliverer:
         payload = resolve_refs(System.loads(item.payload), ids)
         return System.dumps(note_missing(payload, missing), ensure_ascii=False)
 
-    def _upload(self, project: str, files: Sequence[StoredFile]) -> None:
-        """Upload what the back end does not have yet; what cannot be uploaded is entered as a problem.
-
-        A group is entered in the ledger with its key before the request, so that a relay that takes over
-        after a death repeats the same request, which a server that keeps the key answers as the first.
-        """
-        wanted: dict[Fingerprint, StoredFile] = {}
+    def _wanted(self, project: str, files: Iterable[StoredFile]) -> list[Part]:
+        """The files that the back end does not have yet, equal ones once."""
+        wanted: dict[Fingerprint, Part] = {}
         for file in files:
             if not file.problem and not self._ledger.is_settled(project, file.fingerprint):
-                wanted.setdefault(file.fingerprint, file)
-        if not wanted:
-            return
-        parts = {fingerprint: file.part for fingerprint, file in wanted.items()}
-        planned = []
-        for key, prints in self._ledger.planned(project):
-            if all(print_ in parts for print_ in prints):
-                planned.append((key, [parts.pop(print_) for print_ in prints]))
+                wanted.setdefault(file.fingerprint, file.part)
+        return list(wanted.values())
 
-        def plan(group: Sequence[Part]) -> str:
-            key = str(uuid.uuid4())
-            self._ledger.plan_upload(project, [fingerprint_of(part) for part in group], key)
-            return key
+    def _upload(self, project: str, parts: Sequence[Part]) -> None:
+        """Upload files; what cannot be uploaded is entered as a problem."""
 
-        def uploaded(part: Part, id_: str) -> None:
-            self._ledger.record_upload(project, fingerprint_of(part), id_)
+        def uploaded(received: Received) -> None:
+            self._ledger.record_uploads(project, [(fingerprint_of(part), id_) for part, id_ in received])
             self.on_progress()
 
         def refused(part: Part, reason: str) -> None:
             self._ledger.record_problem(project, fingerprint_of(part), reason)
 
-        def hopeless(part: Part) -> bool:
-            self._failures[fingerprint_of(part)] += 1
-            return self._failures[fingerprint_of(part)] >= _TRIES_AT_A_FILE
-
-        upload_parts(
+        failed = upload_parts(
             self._api,
             project,
-            list(parts.values()),
-            planned=planned,
+            parts,
             workers=self._workers,
-            plan=plan,
+            scope=self._outbox.session_id,
             uploaded=uploaded,
             refused=refused,
-            hopeless=hopeless,
         )
+        held_back = []
+        for part, error in failed:
+            self._failures[fingerprint_of(part)] += 1
+            if self._failures[fingerprint_of(part)] < _TRIES_AT_A_FILE:
+                held_back.append(error)
+            else:
+                refused(part, f"the server failed on it: {error.status} {error.detail}".rstrip())
+        if held_back:
+            raise held_back[0]
 
     def _post(self, project: str, run_id: int, batch: Sequence[tuple[Item, str]]) -> None:
         """Post a batch; where the server refuses what is in it, halve it until the offender stands alone."""
@@ -263,21 +312,22 @@ class Deliverer:
                 self._ledger.acknowledge([item for item, _ in part])
             self.on_progress()
 
-    def _rejected_of(self, key: RunKey) -> bool:
+    def _has_rejected(self, key: RunKey) -> bool:
         return any((entry.project, entry.run_id) == key for entry in self._ledger.rejected())
 
-    def _blocked_texts(self) -> list[dict[str, Any]]:
-        return [
-            {"project": project, "run": run_id, "status": error.status, "message": str(error)}
-            for (project, run_id), error in self.blocked.items()
-        ]
+    def _block(self, key: RunKey, error: Refused) -> None:
+        """Send nothing more to a run; everything of it is kept."""
+        self.blocked[key] = error
+        self._ledger.set_state(
+            blocked=[
+                {"project": project, "run": run_id, "status": error.status, "message": str(error)}
+                for (project, run_id), error in self.blocked.items()
+            ]
+        )
 
 
-def _by_run(items: Iterable[Item]) -> dict[RunKey, list[Item]]:
-    groups: dict[RunKey, list[Item]] = {}
-    for item in items:
-        groups.setdefault((item.project, item.run_id), []).append(item)
-    return groups
+def _run_of(item: Item) -> RunKey:
+    return (item.project, item.run_id)
 
 
 def _as_refused(error: Rejected) -> Refused:
@@ -288,7 +338,7 @@ def with_environment(run: Run, api: ReporterApi) -> dict[str, Any]:
     """The body that creates a run, with the environment that its session could not look up.
 
     Raises:
-        Unreachable, Refused: the back end could not be asked.
+        Unreachable, Refused, Rejected: the back end could not be asked.
     """
     body = dict(run.body or {})
     if run.environment_slug:

@@ -1,18 +1,19 @@
-"""The files of a batch, on their way to a server that has its moods."""
+"""The files of a batch: groups, equal files, refused and unreadable ones, over HTTP to a scripted server."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import threading
+import uuid
 from collections import Counter
 
 import pytest
 from scripted_server import EarlyNo, Half, Reset, Say
 
-from famacase_pytest.delivery.api.multipart import part_of
-from famacase_pytest.delivery.attachments import PartUnreadable, fingerprint, upload_all
+from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, part_of
 from famacase_pytest.delivery.models import MIB, Attachment, Limits, Part
+from famacase_pytest.delivery.relay.uploads import request_key, upload_all, upload_parts
 from famacase_pytest.errors import Refused, Unreachable
 
 
@@ -228,7 +229,7 @@ def test_a_file_that_shrinks_or_changes_after_its_fingerprint_fails_alone(api, s
             rewritten.write_bytes(b"x123456789" * 20_000)
         return print_
 
-    monkeypatch.setattr("famacase_pytest.delivery.attachments.fingerprint", tamper)
+    monkeypatch.setattr("famacase_pytest.delivery.relay.uploads.fingerprint", tamper)
     # Names differ, so that equal content is not taken for one file.
     sources = [Attachment(path.name, path.name, path=str(path)) for path in paths]
     outcome = upload_all(api, "SMOKE", sources, workers=1, known={})
@@ -279,3 +280,64 @@ def test_files_are_closed_whatever_happens(api, server):
     gc.collect()
     assert len(opened) == 8
     assert all(stream.closed for stream in opened)
+
+
+def parts_of(*sources):
+    return [part_of(source, fingerprint(source)) for source in sources]
+
+
+def test_the_key_of_a_request_follows_from_its_files_in_their_order():
+    one, two = fingerprint(file("1")), fingerprint(file("2"))
+    key = request_key("session", "P", [one, two])
+    assert key == request_key("session", "P", [one, two]) == str(uuid.UUID(key))
+    others = [
+        request_key("session", "P", [two, one]),
+        request_key("session", "P", [one]),
+        request_key("session", "P", [one._replace(file_name="x"), two]),
+        request_key("session", "P", [one._replace(mime_type="x/y"), two]),
+        request_key("session", "P", [one._replace(sha256="0" * 64), two]),
+        request_key("session", "Q", [one, two]),
+        request_key("another session", "P", [one, two]),
+    ]
+    assert len({key, *others}) == len(others) + 1
+
+
+def test_a_repeated_upload_makes_the_same_requests(api, server):
+    """Also where a part of it was refused."""
+    server.decide = refuse_with({"30.txt"})
+    parts = parts_of(*(file(str(number)) for number in range(45)))
+    for scope in ("session", "session", "another"):
+        upload_parts(
+            api, "P", parts, workers=1, scope=scope, uploaded=lambda ids: None, refused=lambda *why: None
+        )
+    keys = [request.headers["Idempotency-Key"] for request in server.requests]
+    third = len(keys) // 3
+    assert keys[:third] == keys[third : 2 * third]
+    assert set(keys[:third]).isdisjoint(keys[2 * third :])
+    assert len(set(keys)) == 2 * third
+
+
+def test_the_ids_of_a_request_are_told_together_and_failures_are_given_back(api, server):
+    server.decide = lambda request: Say(500) if any(name == "7.txt" for name, *_ in request.files) else None
+    told, refused = [], []
+    parts = parts_of(*(file(str(number)) for number in range(10)))
+    limits = Limits(files=3)
+    failed = upload_parts(
+        api,
+        "P",
+        parts,
+        workers=1,
+        scope="session",
+        uploaded=told.append,
+        refused=lambda *why: refused.append(why),
+        limits=limits,
+    )
+    assert [[part.file_name for part, _ in ids] for ids in told] == [
+        ["0.txt", "1.txt", "2.txt"],
+        ["3.txt", "4.txt", "5.txt"],
+        ["6.txt"],
+        ["8.txt"],
+        ["9.txt"],
+    ]
+    assert [(part.file_name, error.status) for part, error in failed] == [("7.txt", 500)]
+    assert refused == []

@@ -1,7 +1,4 @@
-"""Uploads the files of a batch: equal ones once, in as few requests as allowed, several at a time.
-
-The value types and the walk over payloads are re-exported here, so that callers need one import.
-"""
+"""Uploads the files of a batch: equal ones once, in as few requests as allowed, several at a time."""
 
 from __future__ import annotations
 
@@ -13,37 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, group, part_of
-from famacase_pytest.delivery.models import (
-    MIB,
-    Attachment,
-    Fingerprint,
-    Limits,
-    Part,
-    note_missing,
-    reason_of,
-    refs_of,
-    resolve_refs,
-)
+from famacase_pytest.delivery.models import MIB, Attachment, Fingerprint, Limits, Part, reason_of
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Rejected, Unreachable
-
-__all__ = [
-    "Attachment",
-    "Fingerprint",
-    "Limits",
-    "Part",
-    "PartUnreadable",
-    "UploadOutcome",
-    "Uploads",
-    "fingerprint",
-    "fingerprint_of",
-    "group",
-    "note_missing",
-    "refs_of",
-    "resolve_refs",
-    "upload_all",
-    "upload_parts",
-]
 
 # Answers that can be about one file of the request. Any other refusal would be repeated for each half.
 _ABOUT_CONTENT = frozenset({400, 413, 415, 422})
@@ -54,6 +23,11 @@ _SERVER_ERROR = 500
 # Files on which a server that has taken no other may fail before the fault is held to be its own.
 _SUSPECTS = 2
 
+# The namespace of the keys of upload requests.
+_KEYS = uuid.UUID("5b0f0c4e-7a54-4c39-9a3e-0d6ad6a6b2f1")
+
+Received = Sequence[tuple[Part, str]]
+
 
 class Uploads(Protocol):
     """The one call that uploading needs; `ReporterApi` has it."""
@@ -61,6 +35,57 @@ class Uploads(Protocol):
     def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
         """Stores the files and returns their ids in the order given."""
         ...
+
+
+def upload_parts(
+    api: Uploads,
+    project: str,
+    parts: Sequence[Part],
+    *,
+    workers: int,
+    scope: str,
+    uploaded: Callable[[Received], None],
+    refused: Callable[[Part, str], None],
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> list[tuple[Part, Unreachable]]:
+    """Uploads files whose fingerprints are known, in groups and several requests at a time.
+
+    A group that the server refuses is halved until the offender stands alone. The key of a request follows
+    from what is in it, so that whoever takes over after a death repeats the same request, which a server that
+    keeps the key answers as the first.
+
+    Args:
+        api: the back end.
+        project: the project's code.
+        parts: the files, each once.
+        workers: requests at a time, 1 or more.
+        scope: within which equal requests have the same key.
+        uploaded: told the ids of a request's files as soon as the back end has acknowledged them.
+        refused: told why a file cannot be uploaded.
+        limits: of the contract.
+
+    The two functions are called from the uploading threads, one at a time.
+
+    Returns:
+        The files on which alone the server failed (500), with its answers: the same call again may help.
+
+    Raises:
+        Unreachable, Refused: a request failed for a reason that is not about its files.
+    """
+    upload = _Upload(api, project, scope, uploaded, refused)
+    upload.run(group(parts, limits), workers)
+    return upload.failed
+
+
+def request_key(scope: str, project: str, files: Sequence[Fingerprint]) -> str:
+    """The Idempotency-Key of an upload request: a UUID that is the same for the same files in this order."""
+    return str(uuid.uuid5(_KEYS, System.dumps([scope, project, files])))
+
+
+def fingerprint_of(part: Part) -> Fingerprint:
+    """The fingerprint of a part that was made from one."""
+    assert part.sha256 is not None
+    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
 
 
 @dataclass(frozen=True)
@@ -120,16 +145,24 @@ def upload_all(
         if (project, print_) not in known:
             wanted.setdefault(print_, part_of(source, print_))
 
+    def uploaded(received: Received) -> None:
+        for part, id_ in received:
+            known[project, fingerprint_of(part)] = id_
+
     unwanted: dict[Fingerprint, str] = {}
-    upload_parts(
+    failed = upload_parts(
         api,
         project,
         list(wanted.values()),
         workers=workers,
+        # Nobody takes over here: the attempts of one request have a key in common, and no others.
+        scope=str(uuid.uuid4()),
         limits=limits,
-        uploaded=lambda part, id_: known.__setitem__((project, fingerprint_of(part)), id_),
+        uploaded=uploaded,
         refused=lambda part, reason: unwanted.__setitem__(fingerprint_of(part), reason),
     )
+    if failed:
+        raise failed[0][1]
 
     ids = {}
     for ref, print_ in prints.items():
@@ -139,49 +172,6 @@ def upload_all(
         else:
             problems[ref] = unwanted[print_]
     return UploadOutcome(ids, problems)
-
-
-def upload_parts(
-    api: Uploads,
-    project: str,
-    parts: Sequence[Part],
-    *,
-    workers: int,
-    uploaded: Callable[[Part, str], None],
-    refused: Callable[[Part, str], None],
-    planned: Sequence[tuple[str, Sequence[Part]]] = (),
-    plan: Callable[[Sequence[Part]], str] = lambda parts: str(uuid.uuid4()),
-    hopeless: Callable[[Part], bool] = lambda part: False,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-) -> None:
-    """Uploads files whose fingerprints are known, in groups and several requests at a time.
-
-    Args:
-        api: the back end.
-        project: the project's code.
-        parts: the files, each once.
-        workers: requests at a time, 1 or more.
-        uploaded: told the id of each file as soon as the back end has acknowledged it.
-        refused: told why a file cannot be uploaded.
-        planned: groups that an earlier process was about to send, with the keys of their requests.
-        plan: gives the key of a group's request, before it is sent.
-        hopeless: asked about a file on which alone the server failed (500): whether it has done so often
-            enough for the file to be given up as refused.
-        limits: of the contract.
-
-    The functions are called from the uploading threads, one at a time.
-
-    Raises:
-        Unreachable, Refused: a request failed for a reason that is not about its files.
-    """
-    upload = _Upload(api, project, uploaded, refused, plan, hopeless)
-    upload.run([*planned, *((None, parts_) for parts_ in group(parts, limits))], workers)
-
-
-def fingerprint_of(part: Part) -> Fingerprint:
-    """The fingerprint of a part that was made from one."""
-    assert part.sha256 is not None
-    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
 
 
 class _TooLarge(Exception):
@@ -202,86 +192,69 @@ class _Upload:
         self,
         api: Uploads,
         project: str,
-        uploaded: Callable[[Part, str], None],
+        scope: str,
+        uploaded: Callable[[Received], None],
         refused: Callable[[Part, str], None],
-        plan: Callable[[Sequence[Part]], str],
-        hopeless: Callable[[Part], bool],
     ) -> None:
+        self.failed: list[tuple[Part, Unreachable]] = []
         self._api = api
-        self._hopeless = hopeless
-        # Files on which alone the server failed.
-        self._broken: list[tuple[Part, Unreachable]] = []
-        self._has_uploaded = False
         self._project = project
+        self._scope = scope
         self._uploaded = uploaded
         self._refused = refused
-        self._plan = plan
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._has_uploaded = False
 
-    def run(self, groups: Sequence[tuple[str | None, Sequence[Part]]], workers: int) -> None:
-        self._send_all(groups, workers)
-        held_back = [
-            error
-            for part, error in self._broken
-            if not self._given_up(part, f"the server failed on it: {error.status} {error.detail}".rstrip())
-        ]
-        if held_back:
-            raise held_back[0]
-
-    def _given_up(self, part: Part, reason: str) -> bool:
-        if not self._hopeless(part):
-            return False
-        self._give_up([part], reason)
-        return True
-
-    def _send_all(self, groups: Sequence[tuple[str | None, Sequence[Part]]], workers: int) -> None:
-        if workers <= 1 or len(groups) <= 1:
-            for key, parts in groups:
-                self._send(key, parts)
-            return
+    def run(self, groups: Sequence[Sequence[Part]], workers: int) -> None:
+        """Send all groups."""
         waiting = deque(groups)
-        failures: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def work() -> None:
             try:
-                while waiting and not self._stopped.is_set():
-                    with self._lock:
-                        group_ = waiting.popleft() if waiting else None
-                    if group_ is not None:
-                        self._send(*group_)
+                while not self._stopped.is_set():
+                    try:
+                        parts = waiting.popleft()
+                    except IndexError:
+                        return
+                    self._send(parts)
             except BaseException as error:  # noqa: BLE001 (raised below, in the thread of the caller)
-                failures.append(error)
+                errors.append(error)
                 self._stopped.set()
 
-        # Not a ThreadPoolExecutor: its threads are those that a test may have replaced.
-        threads = [
-            System.thread(target=work, name=f"famacase-upload-{number}", daemon=True)
-            for number in range(min(workers, len(groups)))
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            # Requests in flight are waited for after a failure, since their ids count; not after Ctrl-C.
+        count = min(workers, len(groups))
+        if count == 1:
+            work()
+        else:
+            # Not a ThreadPoolExecutor: its threads are those that a test may have replaced.
+            threads = [
+                System.thread(target=work, name=f"famacase-upload-{number}", daemon=True)
+                for number in range(count)
+            ]
             for thread in threads:
-                thread.join()
-        finally:
-            self._stopped.set()
-        if failures:
-            raise failures[0]
-
-    def _send(self, key: str | None, parts: Sequence[Part]) -> None:
-        """Sends one group, in smaller requests where some of it is refused or cannot be read."""
-        waiting = [(key, list(parts))]
-        while waiting and not self._stopped.is_set():
-            known_key, request = waiting.pop()
+                thread.start()
             try:
-                ids = self._api.upload(self._project, request, known_key or self._key(request))
+                # Requests in flight are waited for after a failure, since their ids count; not after Ctrl-C.
+                for thread in threads:
+                    thread.join()
+            finally:
+                self._stopped.set()
+        if errors:
+            raise errors[0]
+
+    def _send(self, parts: Sequence[Part]) -> None:
+        """Send one group, in smaller requests where some of it is refused or cannot be read."""
+        waiting = [list(parts)]
+        while waiting and not self._stopped.is_set():
+            request = waiting.pop()
+            try:
+                ids = self._api.upload(self._project, request, self._key(request))
             except PartUnreadable as error:
                 self._give_up([error.part], error.reason)
                 rest = [part for part in request if part is not error.part]
                 if rest:
-                    waiting.append((None, rest))
+                    waiting.append(rest)
             except Unreachable as error:
                 # It may be one of the files: the others are not to wait for it.
                 if error.status != _SERVER_ERROR:
@@ -289,8 +262,8 @@ class _Upload:
                 if len(request) > 1:
                     waiting += _halves(request)
                     continue
-                self._broken.append((request[0], error))
-                if len(self._broken) > _SUSPECTS and not self._has_uploaded:
+                self.failed.append((request[0], error))
+                if len(self.failed) > _SUSPECTS and not self._has_uploaded:
                     raise  # it is the server
             except Rejected as error:
                 if len(request) > 1 and error.status in _ABOUT_CONTENT:
@@ -300,12 +273,10 @@ class _Upload:
             else:
                 self._has_uploaded = True
                 with self._lock:
-                    for part, id_ in zip(request, ids):
-                        self._uploaded(part, id_)
+                    self._uploaded(list(zip(request, ids)))
 
-    def _key(self, parts: Sequence[Part]) -> str:
-        with self._lock:
-            return self._plan(parts)
+    def _key(self, request: Sequence[Part]) -> str:
+        return request_key(self._scope, self._project, [fingerprint_of(part) for part in request])
 
     def _give_up(self, parts: Sequence[Part], reason: str) -> None:
         with self._lock:
@@ -313,7 +284,7 @@ class _Upload:
                 self._refused(part, reason)
 
 
-def _halves(request: list[Part]) -> list[tuple[str | None, list[Part]]]:
+def _halves(request: list[Part]) -> list[list[Part]]:
     """Two smaller requests; the first half is sent first, since the last one in the list is."""
     half = len(request) // 2
-    return [(None, request[half:]), (None, request[:half])]
+    return [request[half:], request[:half]]
