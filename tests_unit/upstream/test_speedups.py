@@ -255,7 +255,7 @@ class TestMarks:
 
 def implementations(*plugins: Any) -> Any:
     hook = SimpleNamespace(get_hookimpls=lambda: [SimpleNamespace(plugin=plugin) for plugin in plugins])
-    return SimpleNamespace(hook=SimpleNamespace(pytest_runtest_protocol=hook))
+    return SimpleNamespace(hook=SimpleNamespace(pytest_runtest_protocol=hook), stash=pytest.Stash())
 
 
 def test_a_test_that_nobody_runs_again_is_not_started_in_full_when_it_has_ended():

@@ -1,4 +1,4 @@
-"""Upstream's defects that would stop or corrupt a session, each with what stands in its place.
+"""Replacements for code of upstream that would stop a session or corrupt its results.
 
 Each replacement calls upstream's own code wherever that works, so that a release without the defect goes on
 as it would without us.
@@ -7,15 +7,17 @@ as it would without us.
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable
 
 import pytest
 
-# Where upstream's plugin keeps the reports of the test under way.
-_REPORTS = "_famacase_reports"
+# The reports of a test that may have run in another process.
+_REPORTS: pytest.StashKey[list[Any]] = pytest.StashKey()
 
 
 # Sessions that would mix, or not start
@@ -167,28 +169,21 @@ def skipping_in_setup(original: Callable[..., Iterator[None]]) -> Callable[..., 
     Early releases take such a report's text apart without looking.
     """
 
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_makereport(plugin: Any, item: Any, call: Any) -> Generator[None, Any, None]:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(plugin: Any, item: Any, call: Any) -> Generator[None, Any, Any]:
         steps: Any = original(plugin, item, call)
         next(steps)
-        outcome = yield
-        report = outcome.get_result()
+        report = yield
+        seen = report
         if call.when == "setup" and report.skipped and not _has_reason(report.longrepr):
             reason = getattr(report, "wasxfail", "") or "no reason was given"
-            view = _View(report, {"longrepr": ("", 0, f"Skipped: {reason}")})
-            outcome = _View(outcome, {"get_result": lambda: view})
-        _finish(steps, outcome)
+            seen = _View(report, {"longrepr": ("", 0, f"Skipped: {reason}")})
+        # Upstream's is a wrapper of the old kind, which is sent an outcome and ends.
+        with contextlib.suppress(StopIteration):
+            steps.send(SimpleNamespace(get_result=lambda: seen))
+        return report
 
     return pytest_runtest_makereport
-
-
-def _finish(steps: Any, outcome: Any) -> None:
-    """Let a hook wrapper go on after its ``yield``, to its end."""
-    try:
-        steps.send(outcome)
-    except StopIteration:
-        return
-    raise RuntimeError("upstream's pytest_runtest_makereport yields twice")
 
 
 def _has_reason(longrepr: Any) -> bool:
@@ -206,7 +201,7 @@ def note_report(plugin: Any, report: Any) -> None:
     item = plugin._current_item
     # A controller hears the reports of its workers' tests too; none of those is under way here.
     if item is not None and report.nodeid == item.nodeid:
-        vars(plugin).setdefault(_REPORTS, []).append(report)
+        item.stash.setdefault(_REPORTS, []).append(report)
 
 
 def with_status(original: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -216,11 +211,13 @@ def with_status(original: Callable[[Any], None]) -> Callable[[Any], None]:
     """
 
     def finish_pytest_item(plugin: Any) -> None:
-        reports = vars(plugin).pop(_REPORTS, [])
         result = plugin.runtime.result
-        if result is not None and result.execution.status is None:
-            for report in reports:
+        item = plugin._current_item
+        if item is not None and result is not None and result.execution.status is None:
+            for report in item.stash.get(_REPORTS, ()):
                 _take_outcome(result, report, plugin.config.framework.pytest.xfail_status)
+            # The test may be run once more.
+            item.stash[_REPORTS] = []
         original(plugin)
 
     return finish_pytest_item

@@ -144,7 +144,7 @@ class _StandIn(type):
 
 
 class _Module(ModuleType):
-    """A module in which there is everything."""
+    """A module that has every name: each is a stand-in, made when it is first asked for."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,11 +1,9 @@
 """The patches as data: one row a patch, checked as a whole, installed and undone as one.
 
 Upstream offers no way to hand it another transport, so a short list of its names is rebound while a session
-runs. Each row says which name, in which releases of qase-python-commons it stands there, what it must look
-like for the replacement to fit, and whether the session can go on without it. Rows are checked against the
-upstream that is
-really installed before the first one is applied: half a swap would send results, and a token, to the wrong
-    place.
+runs. Each row says which name, which releases of qase-python-commons have it, what it must look like for the
+replacement to fit, and whether the session can go on without it. Rows are checked against the installed
+upstream before the first one is applied: half a swap would send results, and a token, to the wrong place.
 
 Adding support for a release of upstream means adding a row, or bounding one with ``before``.
 """
@@ -63,8 +61,7 @@ class Patch(NamedTuple):
         attribute: the name; ``Class.attribute`` for a member of a class.
         replacement: makes the new value from the session's bindings and the old value.
         parameters: the parameters that the old value must have, ``self`` included; None if it is no callable
-            or
-            if its form does not matter.
+            or if its form does not matter.
         since, before: the releases of qase-python-commons that have the name; ``before`` is excluded.
         required: whether reporting is refused when the row does not fit; otherwise the row is left out.
         scope: ``session``, or ``configuration`` for the length of upstream's ``setup_config_manager`` alone.

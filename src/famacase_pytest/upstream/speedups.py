@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, Callable
 
+import pytest
+
 
 def host_info_like(upstream: Callable[..., Any]) -> Callable[[str | None, str | None], dict[str, str]]:
     """What takes the place of upstream's ``get_host_info``.
@@ -225,20 +227,18 @@ def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]
     return start_pytest_item
 
 
-# Where upstream's plugin keeps the answer of the next function.
-_RUNS_ONCE = "_famacase_runs_once"
+_RUNS_ONCE: pytest.StashKey[bool] = pytest.StashKey()
 
 
-def _runs_once(plugin: Any, config: Any) -> bool:
-    """Whether only pytest itself runs tests; a plugin that has a word in it may run them again."""
-    known = vars(plugin).get(_RUNS_ONCE)
-    if known is None:
-        runners = [
-            implementation.plugin for implementation in config.hook.pytest_runtest_protocol.get_hookimpls()
-        ]
-        known = all(_is_pytests(runner) or runner is plugin for runner in runners)
-        setattr(plugin, _RUNS_ONCE, known)
-    return bool(known)
+def _runs_once(plugin: Any, config: pytest.Config) -> bool:
+    """Whether only pytest itself runs tests; another plugin that implements the protocol may repeat them."""
+    if _RUNS_ONCE not in config.stash:
+        implementations = config.hook.pytest_runtest_protocol.get_hookimpls()
+        config.stash[_RUNS_ONCE] = all(
+            _is_pytests(implementation.plugin) or implementation.plugin is plugin
+            for implementation in implementations
+        )
+    return config.stash[_RUNS_ONCE]
 
 
 def _is_pytests(plugin: Any) -> bool:
