@@ -4,6 +4,8 @@
     nox -t first                     those that each change is run on
     nox -s "compat(6.3.0)"           one
     nox -s table                     print what the last runs gave
+    nox -s absent                    say which interpreters are missing
+    nox -s lock                      make constraints.txt anew
 
 The suite (``tests_compat``) runs in the environment that runs nox; the pytest sessions under test run in the
 pair's. So a pair needs neither the local back end nor anything else of the test tools.
@@ -110,13 +112,40 @@ def table(session: nox.Session) -> None:
             record = json.loads(_kept(pair).read_text(encoding="utf-8"))
             cells = [*record["versions"], record["outcome"], str(record["seconds"]), record["date"]]
         else:
-            found = not _python(pair["python"]).startswith("python")
-            why = "not run yet" if found else f"not run: no Python {pair['python']} here"
+            why = "not run yet" if _is_here(pair) else f"not run: no Python {pair['python']} here"
             cells = [pair["python"], pair["pytest"], why, "", ""]
         lines.append(f"| {' | '.join([pair['qase-pytest'], pair['commons'], *cells])} |")
     print("\n".join(lines))
     if all(_kept(pair).exists() for pair in PAIRS):
         TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@nox.session(venv_backend="none")
+def absent(session: nox.Session) -> None:
+    """Say which interpreters are missing, and what is left out for the lack of them."""
+    missing = [pair for pair in PAIRS if not _is_here(pair)]
+    for version in sorted({pair["python"] for pair in missing}):
+        left_out = [pair["qase-pytest"] for pair in missing if pair["python"] == version]
+        session.warn(
+            f"No Python {version} on PATH or in pyenv: qase-pytest {', '.join(left_out)} is left out."
+        )
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Make constraints.txt anew: for each Python, one version of all that is installed for development."""
+    session.install("uv")
+    described = nox.project.load_toml(HERE / "pyproject.toml")
+    oldest = described["project"]["requires-python"].removeprefix(">=")
+    command = ["uv", "pip", "compile", "--quiet", "--universal", f"--python-version={oldest}"]
+    command += ["--all-extras", "--upgrade", "--system-certs", "--no-emit-index-url", "--no-emit-find-links"]
+    command += ["--no-annotate", "--custom-compile-command=make lock", "--output-file=constraints.txt"]
+    session.run(*command, "pyproject.toml")
+
+
+def _is_here(pair: dict[str, Any]) -> bool:
+    """Whether there is an interpreter for a pair."""
+    return Path(_python(pair["python"])).is_absolute()
 
 
 def _install(session: nox.Session, pair: dict[str, Any]) -> None:

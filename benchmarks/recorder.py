@@ -74,6 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
     # A head and a body in two packets would wait for each other's acknowledgement.
     disable_nagle_algorithm = True
     record: Record
+    # http.server's own, which its stubs leave out.
+    _headers_buffer: list[bytes]
 
     def setup(self) -> None:
         super().setup()

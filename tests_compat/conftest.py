@@ -69,7 +69,8 @@ def _ask_pair() -> Pair:
         [PYTHON, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, cwd=HERE
     )
     *versions, place = json.loads(answer.stdout)
-    return Pair(*(tuple(map(int, version.split("."))) for version in versions), packages=Path(place).parent)
+    qase, commons, pytest_, python = (tuple(map(int, version.split("."))) for version in versions)
+    return Pair(qase, commons, pytest_, python, packages=Path(place).parent)
 
 
 PAIR = _ask_pair()
@@ -168,7 +169,7 @@ def sample(project: PairProject) -> PairProject:
 
 
 @pytest.fixture
-def several(project: PairProject) -> Iterator[PairProject]:
+def several(project: PairProject) -> PairProject:
     """An empty project that reports to SMOKE and SHOP in one session."""
     if not PAIR.has_several_projects:
         pytest.skip("this release of upstream does not know several projects")
@@ -186,11 +187,6 @@ def several(project: PairProject) -> Iterator[PairProject]:
         },
     )
     tokens = ",".join(f"{code}={token}" for code, token in TOKENS.items())
-    project.environ.update(
-        {
-            "FAMACASE_MODE": "testops_multi",
-            "FAMACASE_REPORTER_TOKENS": tokens,
-            "FAMACASE_REPORTER_TOKEN": None,
-        }
-    )
+    project.environ.update({"FAMACASE_MODE": "testops_multi", "FAMACASE_REPORTER_TOKENS": tokens})
+    del project.environ["FAMACASE_REPORTER_TOKEN"]
     return project

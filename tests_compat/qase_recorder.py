@@ -7,8 +7,9 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -70,7 +71,7 @@ class QaseRecorder:
             (r"POST /v2/(\w+)/run/(\d+)/results", self._results),
         )
 
-    def answer(self, line: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    def answer(self, line: str, headers: Message, body: bytes) -> dict[str, Any] | None:
         """The answer to one request, None if upstream's client is not known to make it."""
         for form, act in self._routes:
             found = re.fullmatch(form, line)
@@ -163,7 +164,7 @@ def recorder(environment: int, plan: list[int]) -> Iterator[QaseRecorder]:
             thread.join()
 
 
-def _parts(headers: Mapping[str, str], body: bytes) -> list[dict[str, str]]:
+def _parts(headers: Message, body: bytes) -> list[dict[str, str]]:
     """The files of a multipart body."""
     boundary = headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
     found = []

@@ -102,8 +102,8 @@ def _json_problems(exchange: Exchange, pointer: str) -> Iterator[str]:
         yield f"has a body that is no JSON: {error}"
         return
     reference = {"$ref": f"{pointer}/requestBody/content/{_escaped('application/json')}/schema"}
-    for error in _validator(reference).iter_errors(body):
-        yield f"{error.json_path}: {error.message[:300]}"
+    for found in _validator(reference).iter_errors(body):
+        yield f"{found.json_path}: {found.message[:300]}"
 
 
 def _upload_problems(exchange: Exchange, files: Mapping[str, Any]) -> Iterator[str]:

@@ -55,6 +55,12 @@ def watched(project, tmp_path) -> Iterator[Any]:
     return project
 
 
+@pytest.fixture
+def unmeasured(monkeypatch) -> None:
+    """Sessions import nothing for the sake of `make coverage`."""
+    monkeypatch.delenv("MEASURE_COVERAGE", raising=False)
+
+
 def seen(project: Any) -> dict[str, Any]:
     path: Path = project.directory / "watched.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -70,6 +76,7 @@ def clients(found: dict[str, Any]) -> list[str]:
 LEAVES = {"leaves": ["watched.json"]}
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_importing_the_plugin_imports_next_to_nothing(watched):
     outcome = watched.run_script("import famacase_pytest.plugin", **LEAVES)
     assert outcome.code == 0, outcome.output
@@ -80,6 +87,7 @@ def test_importing_the_plugin_imports_next_to_nothing(watched):
     assert not [name for name in modules if name.startswith("qase")]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_an_inactive_session_imports_no_transport_and_starts_nothing(watched):
     off = dict.fromkeys(name for name in watched.environ if name.startswith("FAMACASE_"))
     # Upstream asks pip for versions; whatever else is started would be ours.
@@ -94,6 +102,7 @@ def test_an_inactive_session_imports_no_transport_and_starts_nothing(watched):
     assert not [name for name in added if name.startswith("famacase_pytest.delivery")]
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("arguments", [(), ("-p", "famacase")], ids=["as installed", "-p famacase"])
 def test_an_active_session_in_mode_off_starts_nothing_and_asks_nobody(arguments, watched, layer):
     outcome = watched.run(*arguments, FAMACASE_MODE="off", **LEAVES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import traceback
+from pathlib import Path
 
 import pytest
 from scripted_server import Say
 from test_reporter_api import CALLS
 
+import famacase_pytest
 from famacase_pytest.delivery.api.http import TokenAuth
 from famacase_pytest.errors import Refused, Rejected, Unreachable
 
@@ -147,7 +149,8 @@ def test_no_error_carries_the_librarys_request(make_api, token):
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame for frame in shown.stack if "famacase_pytest" in frame.filename]
+    package = Path(famacase_pytest.__file__).parent
+    ours = [frame for frame in shown.stack if package in Path(frame.filename).parents]
     assert ours
     assert token not in str([frame.locals for frame in ours])
 

@@ -155,7 +155,9 @@ def test_another_working_directory_that_vanishes(tmp_path: Path, monkeypatch: py
         assert content_of(outbox.attachments(item)[0]) == b"x" * 40_000
 
 
-def test_nothing_of_it_is_imported_with_the_package():
+def test_nothing_of_it_is_imported_with_the_package(monkeypatch):
+    # `make coverage` would import sqlite3 itself.
+    monkeypatch.delenv("MEASURE_COVERAGE", raising=False)
     script = (
         "import sys, famacase_pytest, famacase_pytest.plugin, famacase_pytest.session\n"
         "assert 'sqlite3' not in sys.modules, 'sqlite3'\n"

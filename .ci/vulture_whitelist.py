@@ -1,0 +1,59 @@
+"""Names of src that nothing in src reads: who does is said here. `make lint` reads it, nobody runs it."""
+
+# qase-pytest calls these of the client and of the plan loader that take the place of its own.
+_.get_environment
+_.create_test_run
+_.check_test_run
+_.send_results
+_.enable_public_report
+_._upload_attachment
+_.load
+host_data
+api_token
+
+# qase-pytest calls these of what it is handed in place of a module or a pytest object.
+_.getenv
+_.typename
+_.exconly
+_.get_closest_marker
+
+# pytest calls it on its option parser, whose place ours takes.
+_.addini
+
+# The import system calls these of a finder and loader.
+_.find_spec
+_.create_module
+_.exec_module
+
+# requests, urllib3 and sqlite3 read these.
+_.resolve_redirects
+_.pool_classes_by_scheme
+_.ConnectionCls
+_.isolation_level
+
+# The templates of the local back end's pages read these.
+_.link_is_web
+_.is_picture
+_.is_there
+_.has_more
+
+# Python prescribes these parameters.
+exc_info
+mcs
+
+# What tests alone ask for: to read back what was uploaded, and to bring the local back end up again.
+_.get_attachment
+_.restart
+
+# To be deleted: nothing calls these, or only a test that could do without.
+insecure
+is_busy
+_.drop_plan
+_.record_uploads
+_.session_id
+_.writers
+_.needs_backend
+_.secrets
+TOKEN_VARIABLES
+replace_run
+refs_of
