@@ -42,6 +42,7 @@ class Relay:
         self.ledger = outbox.ledger()
         self.api: Any = api
         self.clock = Clock()
+        self._busy = False
         self.cancelled = threading.Event()
         options = {"batch_size": 10, "workers": 1, "flush_interval": 1.0, "clock": self.clock, **options}
         self.delivery = Delivery(
@@ -97,10 +98,16 @@ class Relay:
 
     def settle(self) -> None:
         """Do what is due, as the thread would, without any time passing."""
-        for _ in range(1000):
-            if self.loop.step() > 0:
-                return
-        raise AssertionError("it never comes to rest")
+        if self._busy:
+            return  # this is in the middle of a step
+        self._busy = True
+        try:
+            for _ in range(1000):
+                if self.loop.step() > 0:
+                    return
+            raise AssertionError("it never comes to rest")
+        finally:
+            self._busy = False
 
     def pass_time(self, seconds: float) -> None:
         """Let the thread work for so long."""

@@ -21,6 +21,10 @@ def error_of(status: int | None, detail: str = "said so", retry_after: float | N
     return Unreachable(f"away with {status}", status=status, detail=detail, retry_after=retry_after)
 
 
+class Death(BaseException):
+    """The process ends here."""
+
+
 class Call(NamedTuple):
     """A call as it came.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted_api import Lost, error_of
+from scripted_api import Death, Lost, error_of
 
 from famacase_pytest.delivery.models import Attachment, Run
 from famacase_pytest.delivery.outbox.store import finish, finish_all
@@ -13,10 +13,6 @@ from famacase_pytest.delivery.relay import deliver
 from famacase_pytest.errors import Unreachable
 
 LARGE = 40_000  # bytes: a file of this size has a place of its own in the outbox
-
-
-class Death(BaseException):
-    """The process ends here."""
 
 
 def about(name, status, *ids, detail="said so"):

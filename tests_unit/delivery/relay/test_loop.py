@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from scripted_api import Lost, error_of
+from scripted_api import Death, Lost, error_of
 
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.relay import deliver
@@ -78,6 +78,20 @@ def test_so_is_one_that_is_full_by_its_bytes(relay, monkeypatch):
     relay.put("b", message="x" * 200)
     relay.settle()
     assert [call.content for call in relay.api.calls] == [["a"], ["b"]]
+
+
+def test_what_an_earlier_relay_was_delivering_waits_for_no_others(relay):
+    relay.put("a", files=["a.txt"])
+    relay.api.script["upload"].append(Death())
+    with pytest.raises(Death):
+        relay.pass_time(2)
+    successor = relay.again(flush_interval=FOR_EVER)
+    successor.settle()
+    assert successor.left() == []
+    # What comes then waits as usual.
+    successor.put("b")
+    successor.settle()
+    assert successor.left() == ["b"]
 
 
 def test_an_outbox_in_which_nothing_waits_is_looked_at_again_and_again(relay):
@@ -164,6 +178,19 @@ def test_a_drain_with_nothing_to_do_is_done(relay):
     assert relay.api.calls == []
 
 
+def test_a_drain_that_is_asked_for_during_another_one_sees_what_came_between(relay):
+    def meanwhile(call):
+        if call.name == "complete_run":
+            relay.put("late")
+            assert not relay.loop.drain(0.02, threading.Event())
+
+    relay.api.rule = meanwhile
+    relay.put("early")
+    relay.want_completed()
+    assert relay.drain()
+    assert relay.left() == []
+
+
 def test_a_drain_tells_each_time_that_it_waits(relay):
     looks = []
     relay.api.script["post_results"].append(error_of(429))
@@ -242,6 +269,13 @@ def test_after_so_many_rounds_nothing_more_is_expected_of_it(relay):
     assert relay.api.count()["post_results"] == 3
 
 
+def test_rounds_that_failed_before_a_success_do_not_count(relay):
+    relay.api.script["post_results"] += [error_of(502), error_of(502), None, error_of(502), error_of(502)]
+    for number in range(25):
+        relay.put(str(number))
+    assert relay.drain(rounds=3)
+
+
 @pytest.mark.parametrize("status", [429, 401, 422])
 def test_whoever_answers_the_last_try_is_there(relay, status):
     relay.api.script["post_results"].append(error_of(503))
@@ -268,16 +302,18 @@ def test_a_call_without_a_sign_of_life_is_as_good_as_none(relay):
     def silent(call):
         if call.name == "post_results":
             relay.clock.now += LAST_TRY + 1
-            drained.append(relay.loop.drain(60.0, threading.Event()))
+            drained.append((relay.loop.drain(60.0, threading.Event()), relay.loop.away))
+            return None
         return error_of(None)
 
     relay.api.rule = silent
     relay.put("a")
     relay.pass_time(1)
     relay.loop.step()
-    assert drained == [False]
+    assert drained == [(False, "away with None")]
     assert [call.name for call in relay.api.calls] == ["post_results", "get_project"]
-    assert relay.loop.away == "away with None"
+    # It has answered after all.
+    assert (relay.loop.away, relay.left()) == (None, [])
 
 
 def test_a_long_round_in_which_the_back_end_takes_one_thing_after_the_other_is_none(relay):
@@ -316,8 +352,10 @@ def test_a_drain_overcomes_one_round_in_which_it_cannot_be_read(relay, outbox):
 
 def test_a_drain_gives_up_after_two_of_them(relay, outbox):
     relay.put("a")
+    began = relay.clock.now
     with unreadable(outbox):
         assert not relay.drain(FOR_EVER)
+    assert relay.clock.now - began < 1
     assert "cannot be read" in relay.loop.trouble
     assert relay.left() == ["a"]
     assert relay.drain()
@@ -359,6 +397,9 @@ def test_a_defect_ends_the_thread_and_is_kept_for_whoever_waits(make_relay):
     relay.api.rule = lambda call: Lost(defect)
     relay.put("a")
     relay.loop.start()
-    assert not relay.loop.drain(60.0, threading.Event())
+    relay.loop._thread.join(60)
+    looks = []
+    assert not relay.loop.drain(60.0, threading.Event(), lambda: looks.append("waiting"))
+    assert looks == []
     assert relay.loop.failure is defect
     assert relay.left() == ["a"]

@@ -213,7 +213,6 @@ class Delivery:
         self._post(
             project, run_id, [(item, self._text(project, item, files.get(item.key, ()))) for item in items]
         )
-        self._in_flight = []
 
     def _note_in_flight(self, keys: list[ItemKey]) -> None:
         """Note what a batch holds whose files are about to be uploaded.

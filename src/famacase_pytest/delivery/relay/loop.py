@@ -99,7 +99,7 @@ class DeliveryLoop:
         self._waiting_since: float | None = None
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
-        # Rounds in a row in which the back end took nothing, and rounds of a drain that the outbox failed.
+        # Rounds in a row in which the back end took nothing, and those of a drain that the outbox failed.
         self._fruitless = 0
         self._failed_rounds = 0
         # Whether a round is under way, and when it began or last got something done.
@@ -161,7 +161,7 @@ class DeliveryLoop:
             if rounds is not None and self._fruitless >= rounds:
                 break
             self.away = None
-            self._note_progress()
+            self._progress_at = self._clock.monotonic()
             if not revived:
                 # It may have come back just now. If it fails again, the growing pauses are kept.
                 revived = True
@@ -226,19 +226,19 @@ class DeliveryLoop:
             self._ended.set()
 
     def _call(self, work: Callable[[], None]) -> None:
-        self._note_progress()
+        self._progress_at = self._clock.monotonic()
         self._working = True
         try:
             work()
         finally:
             self._working = False
-        self._fruitless = 0
         self.away = None
         if self._away_noted:
             self._ledger.set_state(away=None)
             self._away_noted = False
 
     def _note_progress(self) -> None:
+        self._fruitless = 0
         self._progress_at = self._clock.monotonic()
 
     def _went_away(self, error: Unreachable) -> None:
