@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scripted_api import ScriptedApi
@@ -40,7 +40,7 @@ class Relay:
     def __init__(self, outbox: Outbox, api: ScriptedApi, **options: Any) -> None:
         self.outbox = outbox
         self.ledger = outbox.ledger()
-        self.api: Any = api
+        self.api = cast("Any", api)
         self.clock = Clock()
         self._busy = False
         self.cancelled = threading.Event()
