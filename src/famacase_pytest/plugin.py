@@ -1,4 +1,4 @@
-"""The pytest plugin: what happens when. ``decision.py`` says what a session is to us, ``session.py`` does it.
+"""The pytest plugin: its hooks. ``decision.py`` decides whether a session reports, ``session.py`` does.
 
 A session that does not use Famacase passes through here without importing anything beyond this module.
 """
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .decision import prepare
     from .settings.options import add_options, record
     from .upstream import option_registration
 
-    prepare()
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    prepare(config)
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
 
 

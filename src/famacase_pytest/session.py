@@ -16,7 +16,7 @@ from .errors import ApiError
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
 from .speaker import Speaker, defect
-from .wording import counted
+from .summary import counted
 
 if TYPE_CHECKING:
     from .countdown import Countdown
@@ -96,7 +96,7 @@ class Session(Speaker):
             # Where upstream has fallen back to a local report, files are its own to keep.
             channel=lambda: None if self._failed else self._channel,
             reader=ConfigReader(
-                settings.overlay_environ, settings.overlay_options, settings.overlay_file, self._config
+                settings.overlay.environ, settings.overlay.options, settings.overlay.file, self._config
             ),
             run_url=self.run_url,
             run_file=self._run_file(),
@@ -187,7 +187,7 @@ class Session(Speaker):
 
     def could_not_send(self, error: ApiError, results: int) -> None:
         """A batch is lost to the back end."""
-        self._notices.append(f"{results} results were not delivered: {error}")
+        self._notices.append(f"{counted(results, 'result', 'was/were')} not delivered: {error}")
 
     def could_not_complete(self, error: ApiError) -> None:
         """The results are there; their run stays open."""

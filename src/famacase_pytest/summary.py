@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""What a session tells its user, in words."""
 
 from __future__ import annotations
 
