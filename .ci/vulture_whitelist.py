@@ -36,10 +36,12 @@ _.link_is_web
 _.is_picture
 _.is_there
 _.has_more
+_.created
 
 # Python prescribes these parameters.
 exc_info
 mcs
+attributes
 
 # What tests alone ask for: to read back what was uploaded, and to bring the local back end up again.
 _.get_attachment
@@ -48,12 +50,6 @@ _.restart
 # To be deleted: nothing calls these, or only a test that could do without.
 insecure
 is_busy
-_.drop_plan
-_.record_uploads
-_.session_id
 _.writers
-_.needs_backend
-_.secrets
-TOKEN_VARIABLES
 replace_run
 refs_of

@@ -102,7 +102,7 @@ def test_the_disk_is_full(project, mounted, runs, tmp_path):
     assert outcome.lines("results wait in ")
     run = runs.only()
     (disk / "filler").unlink()
-    script = "import sys; from famacase_pytest.cli import main; sys.exit(main(['resend']))"
+    script = "import sys; from famacase_pytest.cli.main import main; sys.exit(main(['resend']))"
     assert project.run_script(script, **place).code == 0
     assert [path.name for path in disk.iterdir()] == []
     results = runs.results(run)

@@ -201,7 +201,7 @@ def test_a_run_that_is_refused_waits_with_a_fallback_too(project, layer, runs):
     assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed"), outcome.output
     assert outcome.lines("famacase: 2 results wait in ")
     layer.faults.clear()
-    script = "import sys; from famacase_pytest.cli import main; sys.exit(main(['resend']))"
+    script = "import sys; from famacase_pytest.cli.main import main; sys.exit(main(['resend']))"
     assert project.run_script(script).code == 0
     assert runs.only()["stats"] == {"passed": 1, "failed": 1}
 

@@ -104,7 +104,7 @@ def test_no_token_in_an_outbox_nor_in_its_relay(project, layer, runs, tmp_path):
     layer.release()
     listed = watched.resend("--list", **everywhere)
     assert ": 1 result, 1 file (0.1 MiB)" in listed.output
-    assert "1 test in which the process ended" in listed.output
+    assert "1 test was running when the process ended" in listed.output
     assert watched.resend(**everywhere).code == 0
     assert os.listdir(place) == ["mine.txt"]
     assert runs.only()["stats"] == {"passed": 1, "invalid": 1}

@@ -159,3 +159,20 @@ def test_where_a_token_may_stand_and_how_an_address_may_be_written(project, laye
     assert "QASE_TESTOPS_API_TOKEN in the environment" in notice
     assert len(layer.exchanges("completeRun")) == 2
     assert {exchange.headers["authorization"] for exchange in layer.exchanges()} == {"Token <SMOKE>"}
+
+
+def test_a_file_that_a_conftest_writes_counts(project, runs):
+    """The files were looked at before the conftest was imported."""
+    project.write_json("famacase.config.json", {"testops": {"run": {"title": "as it was"}}})
+    project.write(
+        test_one="def test_one():\n    pass\n",
+        conftest="""
+        import json
+
+        with open("famacase.config.json", "w") as file:
+            json.dump({"testops": {"run": {"title": "as the conftest has it"}}}, file)
+        """,
+    )
+    outcome = project.run()
+    assert outcome.code == 0, outcome.output
+    assert runs.only()["title"] == "as the conftest has it"

@@ -36,7 +36,7 @@ NEWER_RELEASE = """
     for schema in (store._SESSION, ledger.LEDGER, writer.WRITER):
         object.__setattr__(schema, "version", 2)
         object.__setattr__(schema, "upgrades", {1: "CREATE TABLE more (value TEXT)"})
-    from famacase_pytest.cli import main
+    from famacase_pytest.cli.main import main
     sys.exit(main(["resend"]))
 """
 
@@ -69,9 +69,8 @@ class Leaving(Watched):
 
     def start_resend(self, *arguments, terminal=None, **environ):
         """Start ``famacase resend`` and return at once."""
-        script = f"import sys; from famacase_pytest.cli import main; sys.exit(main({['resend', *arguments]}))"
         return subprocess.Popen(
-            [*self.project.command([])[:1], "-c", script],
+            [*self.project.command([])[:1], "-m", "famacase_pytest.cli", "resend", *arguments],
             cwd=self.project.directory,
             env=self.project.environment(environ),
             stdin=subprocess.DEVNULL,
@@ -175,13 +174,13 @@ def test_two_at_a_time(leaving, layer, runs):
     with leaving.start_resend() as first:
         layer.wait_for("createResults", seen + 1)
         with leaving.start_resend() as second:
-            assert read_line(second) == f"{name}: waiting for the process that is delivering it."
+            assert read_line(second) == f"{name}: waiting for another process that is sending its results."
             refused = leaving.resend("--discard", name, leaves=None)
             assert refused.code == 1
-            assert "is being sent: nothing is discarded" in refused.output
+            assert "another process is sending its results: nothing is discarded" in refused.output
             layer.release()
             assert first.wait(60) == second.wait(60) == 0
-            assert read_line(second) == f"{name}: nothing is left of it; another process has delivered it."
+            assert read_line(second) == f"{name}: another process has delivered its results."
     assert runs.only()["stats"] == {"passed": 3}
     assert leaving.is_clean()
 
@@ -196,7 +195,7 @@ def test_beside_the_relay_of_a_session_that_was_killed(leaving, layer, runs):
     os.kill(pytest_process, signal.SIGKILL)
     leaving.project.finish(session, leaves=None)
     with leaving.start_resend() as resend:
-        assert "waiting for the process that is delivering it" in read_line(resend)
+        assert "waiting for another process that is sending its results" in read_line(resend)
         layer.release()
         output = resend.communicate(timeout=60)[0].decode()
         assert resend.returncode == 0, output
@@ -215,13 +214,13 @@ def test_beside_a_session_that_is_under_way(leaving, layer, runs):
     beside = leaving.resend(leaves=None)
     assert (beside.code, beside.output) == (
         1,
-        f"{name}: the session is still under way, and delivers its results by itself.\n",
+        f"{name}: the session is still running and sends its results itself.\n",
     )
     assert f"{name}, " in leaving.resend("--list", leaves=None).output
-    assert ", still under way\n" in leaving.resend("--list", leaves=None).output
+    assert ", still running\n" in leaving.resend("--list", leaves=None).output
     refused = leaving.resend("--discard", name, leaves=None)
     assert refused.code == 1
-    assert "is under way, or is being sent: nothing is discarded" in refused.output
+    assert f"The session {name} is still running" in refused.output
     assert len(layer.exchanges("createResults")) - before <= 1, "the relay's own"
     leaving.open("second")
     outcome = leaving.project.finish(session, leaves=None)
@@ -242,7 +241,7 @@ def test_a_refused_result_is_tried_once_more_and_kept(leaving, layer, runs):
     assert len(rule.hits) == tries
     again = leaving.resend(leaves=None)
     assert again.code == 1
-    assert "a result was refused by the back end, and is kept: 422 no third" in again.output
+    assert "a result was refused by the back end and is kept: 422 no third" in again.output
     assert len(rule.hits) == tries + 1
     next_session = leaving.project.run("-k", "second", leaves=None)
     assert next_session.notices[0].startswith("famacase: 1 result of an earlier session waits in ")
@@ -293,7 +292,7 @@ def test_a_token_goes_nowhere_else(leaving, layer, runs):
     alter(meta, address, '"http://localhost:9"')
     refused = leaving.resend(leaves=None)
     assert refused.code == 1
-    assert "It was recorded for http://localhost:9, but the address is set to" in refused.output
+    assert "Its results were recorded for http://localhost:9, but the address is set to" in refused.output
     assert "FAMACASE_API_URL" in refused.output
     assert len(layer.exchanges()) == before
     alter(meta, address, f'"{layer.url}"')
@@ -356,7 +355,7 @@ def test_an_interrupted_resend_loses_nothing(leaving, layer, runs):
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=60)[0].decode()
     assert process.returncode == 130
-    assert output == f"{name}: interrupted; what was not delivered waits on.\n"
+    assert output == f"{name}: interrupted. Results that were not delivered are kept.\n"
     eventually(lambda: check(leaving.resend().code == 0), "it is not sent")
     assert runs.only()["stats"] == {"passed": 3}
 

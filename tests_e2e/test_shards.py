@@ -24,7 +24,7 @@ def command(project):
     """Runs the ``famacase`` command in the project; gives its outcome."""
 
     def run(*arguments, **environ):
-        script = f"import sys; from famacase_pytest.cli import main; sys.exit(main({list(arguments)!r}))"
+        script = f"import sys; from famacase_pytest.cli.main import main; sys.exit(main({list(arguments)!r}))"
         return project.run_script(script, leaves=None, **environ)
 
     return run

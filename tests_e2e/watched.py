@@ -82,9 +82,8 @@ class Watched:
 
     def resend(self, *arguments: str, leaves: Collection[str] | None = (), **environ: str | None) -> Any:
         """Run ``famacase resend``; returns its outcome."""
-        script = (
-            f"import sys; from famacase_pytest.cli import main; sys.exit(main({['resend', *arguments]!r}))"
-        )
+        call = f"main({['resend', *arguments]!r})"
+        script = f"import sys; from famacase_pytest.cli.main import main; sys.exit({call})"
         return self.project.run_script(script, leaves=leaves, **environ)
 
     def processes(self) -> dict[int, str]:

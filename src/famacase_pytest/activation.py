@@ -12,8 +12,8 @@ import pytest
 from . import upstream
 from .errors import SettingsError, UpstreamMismatch
 from .session import Session
-from .settings import early
-from .settings.model import resolve
+from .settings.resolve import preview, resolve
+from .settings.sources import ConfigFiles
 from .summary import Notices, internal_error
 from .upstream import imports
 
@@ -33,13 +33,14 @@ _TESTLESS = (
 _WORKERS = ("numprocesses", "tx")
 
 
-def prepare() -> None:
+def prepare(config: pytest.Config) -> None:
     """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
-    known = early.look(os.environ, Path.cwd())
-    if known.on:
+    config.stash[_FILES] = files = ConfigFiles(Path.cwd())
+    expected = preview(os.environ, files)
+    if expected.active:
         imports.load_sparing_clients()
-    if known.reports:
+    if expected.needs_backend:
         # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
         from . import wiring  # noqa: F401
 
@@ -134,7 +135,7 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     testless = any(getattr(config.option, name, False) for name in _TESTLESS)
     try:
         resolution = resolve(
-            os.environ, vars(config.option), Path.cwd(), upstream.environment_names(), upstream.modes()
+            os.environ, vars(config.option), _files(config), upstream.environment_names(), upstream.modes()
         )
     except SettingsError as error:
         if testless:
@@ -158,7 +159,14 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     return session
 
 
+def _files(config: pytest.Config) -> ConfigFiles:
+    """The config files, as `prepare` has read them where nothing has changed since."""
+    files = config.stash.get(_FILES, None)
+    return files if files is not None and files.is_current() else ConfigFiles(Path.cwd())
+
+
 _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
+_FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.

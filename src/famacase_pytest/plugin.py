@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .activation import prepare
     from .settings.options import add_options, record
     from .upstream import option_registration
 
-    prepare()
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    prepare(config)
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
 
 

@@ -102,7 +102,7 @@ class Session:
             # Where upstream has fallen back to a local report, files are its own to keep.
             transport=lambda: None if self._fell_back else self._transport,
             reader=ConfigReader(
-                settings.overlay_environ, settings.overlay_options, settings.overlay_file, self._config
+                settings.overlay.environ, settings.overlay.options, settings.overlay.file, self._config
             ),
             run_url=self.run_url,
             run_file=self._run_file(),

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from resolving import COMPLETE, Resolve
 
-from famacase_pytest.settings.model import Resolution, resolve
+from famacase_pytest.settings.model import Resolution
+from famacase_pytest.settings.resolve import resolve
+from famacase_pytest.settings.sources import ConfigFiles
+
+from .resolving import COMPLETE, Resolve
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def resolved(tmp_path: Path) -> Resolve:
             if content is not None:
                 text = content if isinstance(content, str) else json.dumps(content)
                 (tmp_path / name).write_text(text, encoding="utf-8")
-        return resolve(environ or {}, options or {}, tmp_path, **more)
+        return resolve(environ or {}, options or {}, ConfigFiles(tmp_path), **more)
 
     return run
 

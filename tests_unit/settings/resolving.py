@@ -1,4 +1,4 @@
-"""What the tests of settings share; a module of its own name, since each directory has a `conftest`."""
+"""What the tests of settings share."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ COMPLETE = {
     "FAMACASE_TESTOPS_PROJECT": "SMOKE",
 }
 """The environment of a session that lacks nothing."""
+
+SOURCES = ["--qase-", "--famacase-", "FAMACASE_", "QASE_", "famacase.config.json", "qase.config.json"]
+"""The places for a value as `given` takes them, the strongest first."""
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -43,8 +46,8 @@ def given(row: Row, values: dict[str, str]) -> dict[str, Any]:
 def delivered(row: Row, settings: Settings) -> list[Any]:
     """What upstream gets for a setting, from all three parts of the overlay."""
     parts = [
-        settings.overlay_options.get(f"qase_{row.destination}"),
-        settings.overlay_environ.get(f"QASE_{row.name}"),
-        look_up(settings.overlay_file, row.path),
+        settings.overlay.options.get(f"qase_{row.destination}"),
+        settings.overlay.environ.get(f"QASE_{row.name}"),
+        look_up(settings.overlay.file, row.path),
     ]
     return [part for part in parts if part is not None]

@@ -1,4 +1,4 @@
-"""The address of a back end: what a user may write, and the one form that the rest of the package sees."""
+"""The address of a back end: what a user may write, and its normal form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 
 
 def normalise(text: str) -> str:
-    """Give the one form of an address: ``scheme://host[:port][/prefix]``, without a slash at the end.
+    """Normalise an address to ``scheme://host[:port][/prefix]``, without a slash at the end.
 
     Args:
         text: a bare host (https is assumed, http if the host is loopback), ``host:port``, a URL, or a URL

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 MODES = ("off", "report", "testops", "testops_multi")
 NEEDS_BACKEND = frozenset({"testops", "testops_multi"})
@@ -16,6 +19,8 @@ NEEDS_BACKEND = frozenset({"testops", "testops_multi"})
 
 STATUSES = ("passed", "failed", "skipped", "disabled", "blocked", "invalid")
 """The statuses that upstream lets a status mapping name; any other makes it stop the session."""
+
+PROFILERS = ("network", "db", "sleep")
 
 _TRUE = frozenset({"true", "1", "yes", "y", "on"})
 _FALSE = frozenset({"false", "0", "no", "n", "off"})
@@ -25,7 +30,7 @@ class Unfit(ValueError):
     """A value of the wrong kind; the text says more than what the kind must be."""
 
 
-def _same(value: Any) -> Any:
+def _same(value: T) -> T:
     return value
 
 
@@ -57,6 +62,16 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
+def _path(value: object) -> Path:
+    text = _text(value)
+    if "\0" in text:
+        raise Unfit("it has a null character in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise Unfit(str(error)) from None
+
+
 def _boolean(value: object) -> bool:
     word = str(value).strip().lower() if isinstance(value, (str, bool, int)) else ""
     if word in _TRUE:
@@ -72,6 +87,7 @@ def _boolean_to_text(value: bool) -> str:
 
 
 TEXT = Kind("text", _text, {"type": ["string", "number"]})
+PATH = Kind("a path", _path, TEXT.schema)
 BOOLEAN = Kind(
     "one of true, false, 1, 0, yes, no, on, off",
     _boolean,
@@ -85,11 +101,8 @@ def integer(minimum: int, maximum: int | None = None) -> Kind:
     """Whole numbers from `minimum` to `maximum` (None: no upper limit)."""
 
     def parse(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise ValueError
-        if isinstance(value, float) and not value.is_integer():
-            raise ValueError
-        number = int(value)
+        text = _text(value)
+        number = int(value) if isinstance(value, float) and value.is_integer() else int(text)
         if number < minimum or (maximum is not None and number > maximum):
             raise ValueError
         return number
@@ -101,21 +114,18 @@ def integer(minimum: int, maximum: int | None = None) -> Kind:
     return Kind(f"a whole number {limits}", parse, schema)
 
 
-def number(unit: str, maximum: float, *, zero: bool) -> Kind:
-    """Numbers up to `maximum`, in a unit that messages name; `zero` says whether 0 is among them."""
+def seconds(maximum: float, *, zero: bool = False) -> Kind:
+    """Numbers of seconds up to `maximum`; `zero` says whether 0 is among them."""
 
     def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise ValueError
-        read = float(value)
-        if not math.isfinite(read) or read > maximum or read < 0 or (read == 0 and not zero):
+        read = float(_text(value))
+        if not 0 <= read <= maximum or (read == 0 and not zero):
             raise ValueError
         return read
 
-    low = "from 0" if zero else "greater than 0,"
     lower = {"minimum": 0} if zero else {"exclusiveMinimum": 0}
     return Kind(
-        f"a number of {unit} {low} up to {maximum:g}",
+        f"a number of seconds {'from 0' if zero else 'greater than 0,'} up to {maximum:g}",
         parse,
         {"type": ["number", "string"], **lower, "maximum": maximum},
         # Upstream takes whole numbers only, and reads "0.5" as an error and 0.5 as 0.
@@ -169,7 +179,7 @@ def names_in(items: Sequence[Any]) -> list[str]:
     return [str(item["name"]) if isinstance(item, dict) else str(item) for item in items]
 
 
-def _listed(item: object, objects: bool) -> Any:
+def _listed(item: object, objects: bool) -> object:
     if objects and isinstance(item, dict):
         if not isinstance(item.get("name"), str):
             raise ValueError
@@ -180,11 +190,9 @@ def _listed(item: object, objects: bool) -> Any:
 def _assignments(value: str) -> list[tuple[str, str]]:
     """The pairs in "a=b,c=d"."""
     found = []
-    for part in value.split(","):
-        if not part.strip():
-            continue
-        name, sign, assigned = part.partition("=")
-        if not sign or not name.strip() or not assigned.strip():
+    for part in filter(str.strip, value.split(",")):
+        name, _, assigned = part.partition("=")
+        if not name.strip() or not assigned.strip():
             raise ValueError
         found.append((name.strip(), assigned.strip()))
     return found
@@ -192,15 +200,15 @@ def _assignments(value: str) -> list[tuple[str, str]]:
 
 def _mapping(value: object) -> dict[str, str]:
     if isinstance(value, str):
-        pairs = _assignments(value)
+        mapping = dict(_assignments(value))
     elif isinstance(value, dict):
-        pairs = [(str(name), _text(assigned)) for name, assigned in value.items()]
+        mapping = {str(name): _text(assigned) for name, assigned in value.items()}
     else:
         raise ValueError
-    strange = sorted({name for pair in pairs for name in pair} - set(STATUSES))
+    strange = sorted({*mapping, *mapping.values()} - set(STATUSES))
     if strange:
         raise Unfit(f"{', '.join(strange)} is not among {', '.join(STATUSES)}")
-    return dict(pairs)
+    return mapping
 
 
 STATUS_MAPPING = Kind(
@@ -245,5 +253,20 @@ CONFIGURATIONS = Kind(
     lambda pairs: ",".join(f"{name}={value}" for name, value in pairs),
 )
 
+
+def _tokens(value: object) -> dict[str, object]:
+    """Tokens by project code. They are checked where they are used, so that no message shows one."""
+    if isinstance(value, str):
+        return dict(_assignments(value))
+    if not isinstance(value, dict):
+        raise ValueError
+    return {str(code).strip(): token for code, token in value.items() if token is not None}
+
+
+TOKENS = Kind(
+    'codes with tokens ("CODE=token,OTHER=token" in the variable, an object in the file)',
+    _tokens,
+    {"type": ["object", "string"], "additionalProperties": {"type": "string"}},
+)
 MODE = choice(*MODES)
 LINK_TYPE = choice("jiraCloud", "jiraServer")

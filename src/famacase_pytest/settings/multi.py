@@ -1,107 +1,71 @@
-"""The block for several projects, ``testops_multi``, which upstream reads, from 8.0 on, in files only."""
+"""The block for several projects, `testops_multi`, which upstream reads, from 8.0 on, in files only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from .kinds import BOOLEAN, LINK_TYPE, TEXT, Kind, Unfit, integer, listing
 
-_ID = integer(0)
-_TAGS = listing()
-
-_RUN: dict[str, Kind] = {
-    "title": TEXT,
-    "description": TEXT,
-    "complete": BOOLEAN,
-    "id": _ID,
-    "tags": _TAGS,
+_PROJECT: dict[str, Any] = {
+    "code": TEXT,
+    "environment": TEXT,
+    "plan": {"id": integer(0)},
+    "run": {
+        "title": TEXT,
+        "description": TEXT,
+        "complete": BOOLEAN,
+        "id": integer(0),
+        "tags": listing(),
+        "externalLink": {"type": LINK_TYPE, "link": TEXT},
+    },
 }
-
-
-def _object(value: object, path: str) -> dict[str, Any]:
-    """The value as an object; what is null or empty counts as an empty one, as upstream has it."""
-    if not value:
-        return {}
-    if not isinstance(value, dict):
-        raise Unfit(f"{path} must be an object")
-    return value
-
-
-def _normalised(block: dict[str, Any], kinds: dict[str, Kind], path: str) -> dict[str, Any]:
-    """The block with each known value in the form for upstream; unknown keys stay, null values go."""
-    result = {}
-    for name, value in block.items():
-        if value is None:
-            continue
-        kind = kinds.get(name)
-        if kind is not None:
-            try:
-                value = kind.to_file(kind.parse(value))
-            except (ValueError, OverflowError):
-                raise Unfit(f"{path}.{name} must be {kind.must}") from None
-        result[name] = value
-    return result
-
-
-def _project(value: object, path: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Unfit(f"{path} must be an object")
-    project = _normalised(value, {"code": TEXT, "environment": TEXT}, path)
-    if not project.get("code"):
-        raise Unfit(f"{path}.code is missing")
-    blocks: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {"run": _run, "plan": _plan}
-    for name, read in blocks.items():
-        block = read(_object(project.pop(name, None), f"{path}.{name}"), f"{path}.{name}")
-        if block:
-            project[name] = block
-    return project
-
-
-def _run(block: dict[str, Any], path: str) -> dict[str, Any]:
-    run = _normalised(block, _RUN, path)
-    link_path = f"{path}.externalLink"
-    link = _object(run.pop("externalLink", None), link_path)
-    if link:
-        run["externalLink"] = _normalised(link, {"type": LINK_TYPE, "link": TEXT}, link_path)
-    return run
-
-
-def _plan(block: dict[str, Any], path: str) -> dict[str, Any]:
-    return _normalised(block, {"id": _ID}, path)
+"""The known keys of a project: a kind for a value, a dictionary for an object."""
 
 
 def _projects(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         raise ValueError
-    return [_project(item, f"projects[{index}]") for index, item in enumerate(value)]
+    projects = [_normalised(item, _PROJECT, f"projects[{index}]") for index, item in enumerate(value)]
+    for index, project in enumerate(projects):
+        if not project.get("code"):
+            raise Unfit(f"projects[{index}].code is missing")
+    return projects
+
+
+def _normalised(value: object, known: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The object with each known value in the form for upstream; unknown keys stay, null values go."""
+    if not isinstance(value, dict):
+        raise Unfit(f"{path} must be an object")
+    result = {}
+    for name, item in value.items():
+        kind: Any = known.get(name)
+        if isinstance(kind, dict):
+            # Upstream passes over what is empty or null, whatever its kind.
+            block = _normalised(item, kind, f"{path}.{name}") if item else {}
+            if block:
+                result[name] = block
+        elif item is not None and kind is None:
+            result[name] = item
+        elif item is not None:
+            try:
+                result[name] = kind.to_file(kind.parse(item))
+            except (ValueError, OverflowError):
+                raise Unfit(f"{path}.{name} must be {kind.must}") from None
+    return result
+
+
+def _schema(known: Mapping[str, Any]) -> dict[str, Any]:
+    properties = {
+        name: _schema(kind) if isinstance(kind, dict) else kind.schema for name, kind in known.items()
+    }
+    return {"type": "object", "properties": properties}
 
 
 PROJECTS = Kind(
     'a list of {"code": ..., "environment": ..., "plan": {...}, "run": {...}}',
     _projects,
-    {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["code"],
-            "properties": {
-                "code": TEXT.schema,
-                "environment": TEXT.schema,
-                "plan": {"type": "object", "properties": {"id": _ID.schema}},
-                "run": {
-                    "type": "object",
-                    "properties": {
-                        **{name: kind.schema for name, kind in _RUN.items()},
-                        "externalLink": {
-                            "type": "object",
-                            "properties": {"type": LINK_TYPE.schema, "link": TEXT.schema},
-                        },
-                    },
-                },
-            },
-        },
-    },
+    {"type": "array", "items": {**_schema(_PROJECT), "required": ["code"]}},
 )
 
 

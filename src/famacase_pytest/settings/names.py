@@ -1,16 +1,17 @@
-"""Which names are known, and what somebody who wrote another one may have meant."""
+"""Warnings for names that no setting has, with the name that was probably meant."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .sources import Inputs, given
+from .sources import Inputs, blocks_of, given
 from .table import FAMACASE_FILE, OWN, ROWS, UPSTREAM
 
 _OWN_VARIABLES = frozenset(f"FAMACASE_{row.name}" for row in OWN)
 _VARIABLES = _OWN_VARIABLES | {f"FAMACASE_{row.name}" for row in UPSTREAM if row.in_environment}
 _PATHS = frozenset(row.path for row in ROWS if row.path)
+_BLOCKS = frozenset(blocks_of(ROWS))
 # Editors look for "$schema"; blocks of other frameworks are for qase's reporters in other languages.
 _FOREIGN = ("$schema", "framework.")
 
@@ -21,17 +22,17 @@ def is_own(variable: str) -> bool:
 
 
 def warnings(inputs: Inputs, known_upstream: Collection[str]) -> list[str]:
-    """A warning for each name that nobody reads.
+    """A warning for each name that nothing reads.
 
     Args:
-        inputs: what the session is told.
+        inputs: all sources.
         known_upstream: the `QASE_*` names that the installed upstream reads; empty if that is not known.
     """
-    return [*_variables(inputs, frozenset(known_upstream)), *_keys(inputs.famacase_file)]
+    return [*_variables(inputs.environ, known_upstream), *_keys(inputs.famacase_file)]
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """ " Did you mean ...?", or "" if no known name is near."""
+    """The end of a message, such as " Did you mean mode?", or "" if no known name is near."""
     # Imported late: a session without a mistake does not need it.
     import difflib
 
@@ -40,12 +41,12 @@ def nearest(name: str, known: Collection[str]) -> str:
     return f" Did you mean {folded[found[0]]}?" if found else ""
 
 
-def _variables(inputs: Inputs, known_upstream: frozenset[str]) -> Iterator[str]:
+def _variables(environ: Mapping[str, str], known_upstream: Collection[str]) -> Iterator[str]:
     twins = {"FAMACASE_" + name[len("QASE_") :] for name in known_upstream}
-    # Read by this package, so it works with an upstream that does not know it.
-    ours = _OWN_VARIABLES | {"FAMACASE_TESTOPS_API_TIMEOUT"}
-    for name, value in sorted(inputs.environ.items()):
-        if not name.startswith("FAMACASE_") or not given(value) or name in twins or name in ours:
+    # The timeout is read here too, so it has its effect with an upstream that does not know it.
+    effective = _OWN_VARIABLES | twins | {"FAMACASE_TESTOPS_API_TIMEOUT"}
+    for name, value in sorted(environ.items()):
+        if not name.startswith("FAMACASE_") or not given(value) or name in effective:
             continue
         if name not in _VARIABLES:
             yield f"{name} in the environment is not a known setting.{nearest(name, _VARIABLES | twins)}"
@@ -53,22 +54,11 @@ def _variables(inputs: Inputs, known_upstream: frozenset[str]) -> Iterator[str]:
             yield f"{name} in the environment has no effect: the installed qase-pytest does not read it."
 
 
-def _keys(document: Mapping[str, Any]) -> Iterator[str]:
-    blocks = {path.rpartition(".")[0] for path in _PATHS}
-    known_blocks = {
-        ".".join(block.split(".")[:depth]) for block in blocks for depth in range(1, block.count(".") + 2)
-    }
-
-    def walk(node: Mapping[str, Any], above: str) -> Iterator[str]:
-        for key, value in node.items():
-            path = f"{above}{key}"
-            if path in _PATHS:
-                continue
-            if path in known_blocks:
-                if isinstance(value, Mapping):
-                    yield from walk(value, f"{path}.")
-            elif not path.startswith(_FOREIGN):
-                hint = nearest(path, _PATHS | (known_blocks - {""}))
-                yield f"{path} in {FAMACASE_FILE} is not a known setting.{hint}"
-
-    yield from walk(document, "")
+def _keys(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        path = f"{above}{key}"
+        if path in _BLOCKS:
+            if isinstance(value, Mapping):
+                yield from _keys(value, f"{path}.")
+        elif path not in _PATHS and not path.startswith(_FOREIGN):
+            yield f"{path} in {FAMACASE_FILE} is not a known setting.{nearest(path, _PATHS | _BLOCKS)}"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .table import OWN, Row
 
@@ -16,23 +15,22 @@ from .table import OWN, Row
 class OptionTarget(Protocol):
     """What options are added to: pytest's `OptionGroup`."""
 
-    def addoption(self, *names: str, **attributes: Any) -> None:
+    def addoption(self, *names: str, **attributes: object) -> None:
         """Add one option."""
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option as it was registered.
+class Option(NamedTuple):
+    """One option.
 
     Attributes:
         flag: the long name.
         dest: its attribute in the namespace.
-        attributes: the other arguments of the registration.
+        help: what `pytest --help` says of it.
     """
 
     flag: str
     dest: str
-    attributes: dict[str, Any] = field(default_factory=dict)
+    help: str = ""
 
 
 class _Recorder:
@@ -41,27 +39,25 @@ class _Recorder:
     def __init__(self) -> None:
         self.options: list[Option] = []
 
-    def getgroup(self, name: str, description: str = "", after: Any = None) -> _Recorder:
+    def getgroup(self, name: str, description: str = "", after: object = None) -> _Recorder:
         return self
 
-    def addini(self, *names: Any, **attributes: Any) -> None:
+    def addini(self, *names: object, **attributes: object) -> None:
         """Ini settings have no twin."""
 
-    def addoption(self, *names: str, **attributes: Any) -> None:
+    def addoption(self, *names: str, dest: str = "", **attributes: object) -> None:
         flags = [name for name in names if name.startswith("--")]
-        if not flags:
-            return
-        derived = flags[0][2:].replace("-", "_")
         # argparse takes a dest by keyword only, upstream's wrapper also by position.
         positional = [name for name in names if not name.startswith("-")]
-        dest = str(attributes.pop("dest", None) or (positional[0] if positional else derived))
-        self.options.append(Option(flags[0], dest, attributes))
+        if flags:
+            derived = flags[0][2:].replace("-", "_")
+            self.options.append(Option(flags[0], dest or (positional[0] if positional else derived)))
 
     _addoption = addoption
 
 
 def record(register: Callable[[Any, Any], object]) -> tuple[Option, ...]:
-    """Run a registration function and give what it registered.
+    """Run a registration function and return the options that it registers.
 
     Args:
         register: upstream's `QasePytestOptions.addoptions`, which takes a parser and an option group.
@@ -77,7 +73,7 @@ def twins(options: Iterable[Option]) -> tuple[Option, ...]:
         Option(
             option.flag.replace("--qase-", "--famacase-", 1),
             option.dest.replace("qase_", "famacase_", 1),
-            {"help": f"the same as {option.flag}"},
+            f"the same as {option.flag}",
         )
         for option in options
         if option.flag.startswith("--qase-") and option.dest.startswith("qase_")
@@ -87,9 +83,7 @@ def twins(options: Iterable[Option]) -> tuple[Option, ...]:
 def own_options() -> tuple[Option, ...]:
     """The flags of our own settings."""
     return tuple(
-        Option(f"--famacase-{row.flag}", f"famacase_{row.destination}", {"help": _help(row)})
-        for row in OWN
-        if row.flag
+        Option(f"--famacase-{row.flag}", f"famacase_{row.destination}", _help(row)) for row in OWN if row.flag
     )
 
 
@@ -100,14 +94,16 @@ def add_options(group: OptionTarget, recorded: Iterable[Option]) -> None:
 
     Args:
         group: pytest's option group "famacase".
-        recorded: what `record` gave for upstream.
+        recorded: the result of `record` for upstream.
     """
-    # Our own first: if upstream should add an option of such a name, its twin is the one that gives way.
+    taken = _taken(group)
+    # Our own first: if upstream adds an option of such a name, its twin gives way.
     for option in (*own_options(), *twins(recorded)):
-        if option.flag in _taken(group):
+        if option.flag in taken:
             continue
+        taken.add(option.flag)
         try:
-            group.addoption(option.flag, dest=option.dest, default=None, action="store", **option.attributes)
+            group.addoption(option.flag, dest=option.dest, default=None, action="store", help=option.help)
         except (ValueError, argparse.ArgumentError):
             continue
 
@@ -120,7 +116,7 @@ def _help(row: Row) -> str:
 
 
 def _taken(group: OptionTarget) -> set[str]:
-    """All option names registered so far, as far as this pytest lets one see them.
+    """All option names registered so far, as far as this pytest shows them.
 
     Before pytest 9 a name that is taken in another group is found only when the command line is parsed, and
     stops pytest then.

@@ -1,14 +1,14 @@
 """What upstream is given to read: an environment, one file, and the values of its flags.
 
-Each setting stands in exactly one of the three, so no precedence of upstream's can contradict ours:
+Each setting stands in exactly one of the three, so upstream's own precedence cannot contradict ours:
 
-- the winner of the command line in the flags,
-- every other winner in the file, in the form that all supported releases read, wherever it came from.
-  Upstream applies variables one by one, and one that it cannot read (in c3.4.0-4.1.4 that is any batch size)
-  makes it drop the rest; its reading of the file has no such case once the values have been checked,
-- the one setting that has no key in files, and variables that this release does not know, in the environment.
+- a winner from the command line in the flags;
+- every other winner in the file, in the form that all supported releases read. Upstream applies variables
+  one by one, and drops the rest after one that it cannot read (in c3.4.0-4.1.4 any batch size); values in
+  its file that have been checked here do no such harm;
+- in the environment the one setting that has no key in files, and variables that the table does not know.
 
-In none of them is there a real token.
+None of them holds a real token.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .address import without_scheme
 from .names import is_own
 from .sources import COMMAND_LINE, Inputs, Value, given
 from .table import UPSTREAM, by_destination
@@ -41,13 +42,15 @@ class Overlay:
     options: dict[str, Any] = field(repr=False)
 
 
-def build(inputs: Inputs, values: Mapping[str, Value[Any]], host: str, tokens: Tokens) -> Overlay:
+def build(
+    inputs: Inputs, values: Mapping[str, Value[Any]], address: Value[str] | None, tokens: Tokens
+) -> Overlay:
     """Put each checked value where upstream reads it.
 
     Args:
-        inputs: what the session is told.
+        inputs: all sources.
         values: the winning values by row name, parsed.
-        host: for `testops.api.host`, without scheme.
+        address: of the back end, normalised; None if there is none.
         tokens: those that must not appear.
     """
     environ = _environ(inputs, tokens)
@@ -66,7 +69,8 @@ def build(inputs: Inputs, values: Mapping[str, Value[Any]], host: str, tokens: T
             _put(document, row.path, row.kind.to_file(found.value))
         else:
             environ[f"QASE_{row.name}"] = row.kind.to_text(found.value)
-    document = _without_tokens(document, tokens)
+    document = {key: _without_tokens(value, tokens) for key, value in document.items()}
+    host = without_scheme(address.value) if address else NO_HOST
     for name, value in (("host", host), ("token", TOKEN_PLACEHOLDER)):
         environ[f"QASE_TESTOPS_API_{name.upper()}"] = value
         options[f"qase_testops_api_{name}"] = value
@@ -75,18 +79,17 @@ def build(inputs: Inputs, values: Mapping[str, Value[Any]], host: str, tokens: T
 
 
 def _environ(inputs: Inputs, tokens: Tokens) -> dict[str, str]:
-    """The environment with the variables that the table does not know; the others come by the file."""
+    """The environment with the variables that the table does not know; the others go into the file."""
     known = {f"QASE_{row.name}" for row in UPSTREAM if row.in_environment}
-    result = {}
+    result, twins = {}, {}
     for name, value in inputs.environ.items():
-        if name.startswith("FAMACASE_") or name in known or (name.startswith("QASE_") and not given(value)):
-            continue
-        result[name] = value
-    for name, value in inputs.environ.items():
-        twin = "QASE_" + name[len("FAMACASE_") :]
-        if name.startswith("FAMACASE_") and not is_own(name) and twin not in known and given(value):
-            result[twin] = value.strip()
-    return {name: value for name, value in result.items() if not tokens.exposed_by(value)}
+        if name.startswith("FAMACASE_"):
+            twin = "QASE_" + name[len("FAMACASE_") :]
+            if given(value) and twin not in known and not is_own(name):
+                twins[twin] = value.strip()
+        elif not name.startswith("QASE_") or (given(value) and name not in known):
+            result[name] = value
+    return {name: value for name, value in {**result, **twins}.items() if not tokens.exposed_by(value)}
 
 
 def _options(inputs: Inputs) -> dict[str, Any]:
@@ -94,8 +97,9 @@ def _options(inputs: Inputs) -> dict[str, Any]:
     result = {}
     for prefix in ("famacase_", "qase_"):
         for dest, value in inputs.options.items():
-            if dest.startswith(prefix) and given(value) and by_destination(dest[len(prefix) :]) is None:
-                result[f"qase_{dest[len(prefix) :]}"] = value
+            name = dest[len(prefix) :]
+            if dest.startswith(prefix) and given(value) and by_destination(name) is None:
+                result[f"qase_{name}"] = value
     return result
 
 
@@ -108,20 +112,20 @@ def _remove(document: dict[str, Any], path: str) -> None:
         node.pop(last, None)
 
 
-def _put(document: dict[str, Any], path: str, value: Any) -> None:
+def _put(document: dict[str, Any], path: str, value: object) -> None:
     *blocks, last = path.split(".")
     node = document
     for key in blocks:
         inner = node.get(key)
         if not isinstance(inner, dict):
-            # Absent, or empty of another kind: what is full of another kind has been refused before.
+            # Absent, or empty: anything else of another kind has been refused before.
             inner = node[key] = {}
         node = inner
     node[last] = value
 
 
-def _without_tokens(value: Any, tokens: Tokens) -> Any:
-    """A document in which texts that carry a token are replaced, under whatever key somebody put them."""
+def _without_tokens(value: object, tokens: Tokens) -> object:
+    """Replace each text in a document that contains a token, under whatever key it stands."""
     if isinstance(value, dict):
         return {key: _without_tokens(item, tokens) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Where values come from: the command line, the environment, two files; each value remembers its source."""
+"""Where values come from: the command line, the environment and two files. Each value keeps its source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import SettingsError
-from .table import BLOCK, FAMACASE_FILE, QASE_FILE, Row, flag_of
+from .table import BLOCK, FAMACASE_FILE, QASE_FILE, ROWS, Row, flag_of
 
 T = TypeVar("T")
 
@@ -17,12 +17,22 @@ COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
 FILE = "file"
 DEFAULT = "default"
-LAYERS = (COMMAND_LINE, ENVIRONMENT, FILE)
-"""The kinds of sources, the strongest first."""
+
+FAMACASE = "famacase"
+QASE = "qase"
+PRECEDENCE = (
+    (COMMAND_LINE, QASE),
+    (COMMAND_LINE, FAMACASE),
+    (ENVIRONMENT, FAMACASE),
+    (ENVIRONMENT, QASE),
+    (FILE, FAMACASE),
+    (FILE, QASE),
+)
+"""The places in which a value may stand, the strongest first, each with the product it is meant for."""
 
 
 class Source(NamedTuple):
-    """Where a value stands, as a user would say it.
+    """Where a value stands. As text it reads like "FAMACASE_MODE in the environment".
 
     Attributes:
         kind: COMMAND_LINE, ENVIRONMENT, FILE or DEFAULT.
@@ -58,23 +68,78 @@ class Value(Generic[T]):
     source: Source
 
 
+class ConfigFiles:
+    """The config files of one directory. Each is read when it is first needed, and only once.
+
+    A file that is not there, or cannot be used, counts as empty.
+
+    Args:
+        directory: the current one, as for upstream.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._problems: dict[str, str] = {}
+        self._versions: dict[str, object] = {}
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of this name, without reading it."""
+        return (self.directory / name).exists()
+
+    def document(self, name: str) -> Mapping[str, Any]:
+        """The content of a file.
+
+        Args:
+            name: FAMACASE_FILE or QASE_FILE.
+        """
+        if name not in self._documents:
+            self._versions[name] = _version(self.directory / name)
+            try:
+                self._documents[name] = _read(self.directory / name)
+            except SettingsError as error:
+                self._documents[name] = {}
+                self._problems[name] = str(error)
+        return self._documents[name]
+
+    def problem(self, name: str) -> str:
+        """Why a file cannot be used, "" if it can."""
+        self.document(name)
+        return self._problems.get(name, "")
+
+    def is_current(self) -> bool:
+        """Whether this is still the current directory, and what was read is still what the files hold.
+
+        A conftest may write a file or change the directory before pytest is configured.
+        """
+        return self.directory == Path.cwd() and all(
+            _version(self.directory / name) == version for name, version in self._versions.items()
+        )
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that a session is told, before anything is made of it.
+    """All sources of a session's settings.
 
     Attributes:
         environ: the process environment.
         options: the namespace of pytest's command line.
-        famacase_file: content of `famacase.config.json`, {} if there is none.
-        qase_file: content of `qase.config.json`, {} if there is none.
-        directory: where relative paths begin.
+        files: the config files; relative paths begin in their directory.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     options: Mapping[str, object] = field(repr=False)
-    famacase_file: Mapping[str, Any] = field(repr=False)
-    qase_file: Mapping[str, Any] = field(repr=False)
-    directory: Path
+    files: ConfigFiles
+
+    @property
+    def famacase_file(self) -> Mapping[str, Any]:
+        """Content of `famacase.config.json`."""
+        return self.files.document(FAMACASE_FILE)
+
+    @property
+    def qase_file(self) -> Mapping[str, Any]:
+        """Content of `qase.config.json`."""
+        return self.files.document(QASE_FILE)
 
     def merged(self) -> dict[str, Any]:
         """`famacase.config.json` over `qase.config.json`, without our own block."""
@@ -84,90 +149,45 @@ class Inputs:
 
 
 def given(value: object) -> bool:
-    """Whether a value says anything: an empty variable, flag or key counts as not set, and so does null."""
+    """Whether a value counts as set; an empty variable, flag or key does not, and neither does null."""
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
-def candidates(row: Row, inputs: Inputs) -> Iterator[Value[Any]]:
-    """All values that the sources hold for one setting, the strongest first, as they stand there."""
-    for prefix in ("famacase",) if row.own else ("qase", "famacase"):
-        value = inputs.options.get(f"{prefix}_{row.destination}")
-        if given(value):
-            yield Value(value, Source(COMMAND_LINE, f"--{prefix}-{flag_of(row.destination)}"))
-    if row.in_environment:
-        for prefix in ("FAMACASE",) if row.own else ("FAMACASE", "QASE"):
-            name = f"{prefix}_{row.name}"
-            if given(inputs.environ.get(name)):
-                yield Value(inputs.environ[name], Source(ENVIRONMENT, name))
-    if row.path:
-        yield from _in_files(row, inputs)
-
-
-def strongest(row: Row, inputs: Inputs) -> Value[Any] | None:
-    """The value that wins, or None if no source has one."""
-    return next(candidates(row, inputs), None)
-
-
-def meant_for_famacase(rows: Sequence[Row], inputs: Inputs) -> Iterator[Value[Any]]:
-    """What Famacase's own sources hold for one of several settings that mean the same, the strongest first.
-
-    Within a layer the order of `rows` decides: an address, say, has two names in each.
-    """
-    found = [value for row in rows for value in candidates(row, inputs) if not value.source.of_qase]
-    # The sort is stable, so the order of rows stays within a layer.
-    yield from sorted(found, key=lambda value: LAYERS.index(value.source.kind))
-
-
-def meant_for_qase(row: Row, inputs: Inputs) -> Iterator[Value[Any]]:
-    """What Qase's sources hold for a setting, the strongest first."""
-    return (value for value in candidates(row, inputs) if value.source.of_qase)
-
-
-def read_files(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read `famacase.config.json` and `qase.config.json`.
+def candidates(rows: Sequence[Row], inputs: Inputs, *products: str) -> Iterator[tuple[Row, Value[Any]]]:
+    """Find the values for settings that mean the same, the strongest first, unparsed.
 
     Args:
-        directory: the current one, as upstream has it.
-
-    Raises:
-        SettingsError: a file cannot be read, is not JSON, or is not an object; one line for each file.
+        rows: settings; within one place the order of the rows decides.
+        inputs: the sources. No more of them is read than the caller takes values.
+        products: FAMACASE or QASE, for values that are meant for that one only; both if none is named.
     """
-    documents, problems = [], []
-    for name in (FAMACASE_FILE, QASE_FILE):
-        try:
-            documents.append(read_file(directory, name))
-        except SettingsError as error:
-            problems.append(str(error))
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return documents[0], documents[1]
+    for kind, product in PRECEDENCE:
+        if products and product not in products:
+            continue
+        for row in rows:
+            if row.own and product == QASE:
+                continue
+            value, source = _at(kind, product, row, inputs)
+            if given(value):
+                yield row, Value(value, source)
 
 
-def read_file(directory: Path, name: str) -> dict[str, Any]:
-    """Read one config file, {} if there is none; errors as `read_files`."""
-    consequence = "no settings could be read; correct the file or remove it."
-    try:
-        content = (directory / name).read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise SettingsError(f"{name} cannot be read ({error.strerror or error}): {consequence}") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{name} is not UTF-8 (byte {error.start + 1}): {consequence}") from None
-    if not text.strip():
-        raise SettingsError(f"{name} is empty: {consequence}")
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise SettingsError(f"{name}, {place}: invalid JSON ({error.msg}): {consequence}") from None
-    except RecursionError:
-        raise SettingsError(f"{name} is nested too deeply: {consequence}") from None
-    if not isinstance(document, dict):
-        raise SettingsError(f"{name} must hold a JSON object, not {_json_kind(document)}: {consequence}")
-    return document
+def strongest(row: Row, inputs: Inputs, *products: str) -> Value[Any] | None:
+    """The value of a setting that wins, or None if no source has one; arguments as for `candidates`."""
+    return next((value for _, value in candidates((row,), inputs, *products)), None)
+
+
+def _at(kind: str, product: str, row: Row, inputs: Inputs) -> tuple[object, Source]:
+    """What one place holds for a setting; None if nothing."""
+    if kind == COMMAND_LINE:
+        name = f"--{product}-{flag_of(row.destination)}"
+        return inputs.options.get(f"{product}_{row.destination}"), Source(kind, name)
+    if kind == ENVIRONMENT:
+        name = f"{product.upper()}_{row.name}"
+        return inputs.environ.get(name) if row.in_environment else None, Source(kind, name)
+    file = FAMACASE_FILE if product == FAMACASE else QASE_FILE
+    value = look_up(inputs.files.document(file), row.path) if row.path else None
+    return value, Source(kind, row.path, file)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,7 +205,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def look_up(document: Mapping[str, Any], path: str) -> Any:
+def look_up(document: Mapping[str, Any], path: str) -> object:
     """The value at a dotted path, or None."""
     node: Any = document
     for key in path.split("."):
@@ -195,35 +215,61 @@ def look_up(document: Mapping[str, Any], path: str) -> Any:
     return node
 
 
-def broken_blocks(inputs: Inputs, rows: tuple[Row, ...]) -> list[str]:
-    """Places where a file has something else than an object, though keys of the table stand below it."""
-    problems = []
-    merged = inputs.merged()
-    parents = {row.path.rpartition(".")[0] for row in rows if "." in row.path}
-    prefixes = {
-        ".".join(path.split(".")[:depth]) for path in parents for depth in range(1, path.count(".") + 2)
+def blocks_of(rows: Sequence[Row]) -> set[str]:
+    """The paths of all objects that lead to the keys of the given rows."""
+    return {
+        ".".join(row.path.split(".")[:depth]) for row in rows for depth in range(1, row.path.count(".") + 1)
     }
-    for path in sorted(prefixes):
+
+
+def broken_blocks(inputs: Inputs) -> Iterator[str]:
+    """A message for each place where a file must have an object, and has something else."""
+    merged = inputs.merged()
+    for path in sorted(blocks_of(ROWS)):
         own = path.split(".")[0] == BLOCK
         node = look_up(inputs.famacase_file if own else merged, path)
         # Upstream passes over what is empty or null, whatever its kind.
         if node and not isinstance(node, Mapping):
             file = FAMACASE_FILE if own or given(look_up(inputs.famacase_file, path)) else QASE_FILE
-            problems.append(
-                f"{path} in {file} must be an object, not {_json_kind(node)}: correct or remove it."
-            )
-    return problems
+            yield f"{path} in {file} must be an object, not {_json_kind(node)}: correct or remove it."
 
 
-def _in_files(row: Row, inputs: Inputs) -> Iterator[Value[Any]]:
-    files = [(FAMACASE_FILE, inputs.famacase_file), (QASE_FILE, inputs.qase_file)]
-    for name, document in files[:1] if row.own else files:
-        value = look_up(document, row.path)
-        if given(value):
-            yield Value(value, Source(FILE, row.path, name))
+def _version(path: Path) -> object:
+    """Something that differs once a file has been written, replaced or removed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _copied(value: Any) -> Any:
+def _read(path: Path) -> dict[str, Any]:
+    consequence = "no settings could be read; correct the file or remove it."
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(
+            f"{path.name} cannot be read ({error.strerror or error}): {consequence}"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path.name} is not UTF-8 (byte {error.start + 1}): {consequence}") from None
+    if not text.strip():
+        raise SettingsError(f"{path.name} is empty: {consequence}")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise SettingsError(f"{path.name}, {place}: invalid JSON ({error.msg}): {consequence}") from None
+    except RecursionError:
+        raise SettingsError(f"{path.name} is nested too deeply: {consequence}") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path.name} must hold a JSON object, not {_json_kind(document)}: {consequence}")
+    return document
+
+
+def _copied(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if isinstance(value, list) else value

@@ -5,165 +5,156 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..errors import SettingsError
 from . import address
 from .kinds import NEEDS_BACKEND
-from .sources import (
-    COMMAND_LINE,
-    Inputs,
-    Value,
-    candidates,
-    given,
-    meant_for_famacase,
-    meant_for_qase,
-    strongest,
-)
-from .table import BY_NAME, FAMACASE_FILE, flag_of
+from .sources import COMMAND_LINE, FAMACASE, QASE, Inputs, Value, candidates, given, strongest
+from .table import BY_NAME, FAMACASE_FILE, QASE_FILE, flag_of
 
 HOW_TO_SET = (
     'Set FAMACASE_API_URL (or --famacase-api-url, or "famacase": {"apiUrl": ...} in famacase.config.json)'
 )
 _ENABLED = BY_NAME["ENABLED"]
-_API_URL = BY_NAME["API_URL"]
 _HOST = BY_NAME["TESTOPS_API_HOST"]
 _MODE = BY_NAME["MODE"]
-_FALLBACK = BY_NAME["FALLBACK"]
 
 
-class Switch(NamedTuple):
-    """What the switch says.
+class Decision(NamedTuple):
+    """Whether the session reports to Famacase, and where to.
 
     Attributes:
-        active: whether the session reports to Famacase.
-        reason: why not, if it is not.
+        active: whether it does.
+        reason: why not; if it does, why an address that Qase's settings give is not used, or "".
         address: normalised; None if none is known or the one given is in `problem`.
-        problem: an error, or "".
-        warning: a warning, or "".
+        enabled: the value of FAMACASE_ENABLED, None if it is not set.
+        problem: what is wrong with the address, or "".
+        warning: settings that have no effect, or "".
     """
 
     active: bool
     reason: str = ""
     address: Value[str] | None = None
+    enabled: Value[bool] | None = None
     problem: str = ""
     warning: str = ""
 
 
-def enabled(inputs: Inputs) -> tuple[Value[bool] | None, str]:
-    """What FAMACASE_ENABLED says (None: nothing), and what is wrong with it (or "")."""
-    value = strongest(_ENABLED, inputs)
-    if value is None:
-        return None, ""
+def decide(inputs: Inputs) -> Decision:
+    """Decide whether the session reports to Famacase.
+
+    No file is read if a flag or a variable switches off: it may have any content then.
+
+    Raises:
+        SettingsError: FAMACASE_ENABLED is unclear, a file cannot be used, or a mode that only Famacase's
+            settings ask for has no address. Of a session that does not report to Famacase,
+            `qase.config.json` may have any content.
+    """
+    enabled = _enabled(inputs)
+    if enabled is not None and not enabled.value:
+        return Decision(False, f"{enabled.source} switches off")
+    ours = next((value for _, value in candidates((BY_NAME["API_URL"], _HOST), inputs, FAMACASE)), None)
+    active = ours is not None or enabled is not None
+    problems = [inputs.files.problem(FAMACASE_FILE)]
+    if active or problems[0]:
+        # Both are reported at once.
+        problems.append(inputs.files.problem(QASE_FILE))
+    if any(problems):
+        raise SettingsError("\n".join(filter(None, problems)))
+    return _with_address(inputs, ours, enabled) if active else _without_address(inputs)
+
+
+def _enabled(inputs: Inputs) -> Value[bool] | None:
+    found = strongest(_ENABLED, inputs)
+    if found is None:
+        return None
     try:
-        return Value(_ENABLED.kind.parse(value.value), value.source), ""
+        return Value(_ENABLED.kind.parse(found.value), found.source)
     except ValueError:
         # Guessing here would send results to one place or the other.
-        return None, (
-            f"{value.source} is {value.value!r}: it must be {_ENABLED.kind.must}. It is not clear "
-            f"where results "
-            "should go; correct or remove it."
+        raise SettingsError(
+            f"{found.source} is {found.value!r}: it must be {_ENABLED.kind.must}. It is not clear where "
+            "results should go; correct or remove it."
+        ) from None
+
+
+def _with_address(inputs: Inputs, ours: Value[Any] | None, enabled: Value[bool] | None) -> Decision:
+    """Choose and check the address; `ours` is the strongest one from Famacase's sources."""
+    theirs = strongest(_HOST, inputs, QASE)
+    if theirs is not None and theirs.source.kind == COMMAND_LINE:
+        switched_by = ours or enabled
+        assert switched_by is not None
+        refusal = (
+            f"while {switched_by.source} switches reporting to Famacase: Famacase's results and token would "
+            "go to Qase. Remove the flag, or set FAMACASE_ENABLED=false to report to Qase."
         )
+        return _checked(theirs, enabled, refusal)
+    if ours is not None:
+        refusal = (
+            "and not to Famacase: Famacase's token would go to Qase. Give the address of your Famacase back "
+            "end; to report to Qase, remove it or set FAMACASE_ENABLED=false."
+        )
+        return _checked(ours, enabled, refusal)
+    if theirs is None:
+        return Decision(True, enabled=enabled)
+    return _checked(theirs, enabled)
 
 
-def decide(inputs: Inputs, on: Value[bool] | None) -> Switch:
-    """Look for an address.
+def _checked(value: Value[Any], enabled: Value[bool] | None, refusal: str = "") -> Decision:
+    """Normalise the address.
 
     Args:
-        inputs: with both files read.
-        on: what FAMACASE_ENABLED says, if that is not false.
+        value: the address as it was written.
+        enabled: goes into the decision.
+        refusal: what follows on "belongs to Qase"; "": an address of Qase counts as none.
     """
-    ours = next(meant_for_famacase((_API_URL, _HOST), inputs), None)
-    if ours is None and on is None:
-        return _without_address(inputs)
-    switched_by = ours.source if ours else on.source if on else None
-    override = next((value for value in candidates(_HOST, inputs) if _explicit(value)), None)
-    if override is not None:
-        return _checked(
-            override,
-            f"while {switched_by} switches reporting to Famacase: Famacase's results and token "
-            f"would go to Qase. "
-            "Remove the flag, or set FAMACASE_ENABLED=false to report to Qase.",
-        )
-    if ours is not None:
-        return _checked(
-            ours,
-            "and not to Famacase: Famacase's token would go to Qase. Give the address of your Famacase "
-            "back end; to report to Qase, remove it or set FAMACASE_ENABLED=false.",
-        )
-    theirs = next(meant_for_qase(_HOST, inputs), None)
-    if theirs is None:
-        return Switch(True)
-    found = _checked(theirs, "")
-    if found.address is None and _names_qase(theirs):
-        return Switch(True, reason=f"{theirs.source} belongs to Qase and is not used")
-    return found
-
-
-def _explicit(value: Value[Any]) -> bool:
-    return value.source.kind == COMMAND_LINE and value.source.of_qase
-
-
-def _checked(value: Value[Any], refusal: str) -> Switch:
-    """The address normalised; an error if it is malformed or belongs to Qase."""
+    decision = Decision(True, enabled=enabled)
     if not isinstance(value.value, str):
-        return Switch(True, problem=f"{value.source} is not text: no back end is known. Give its address.")
+        what = f"{value.source} is not text: no back end is known. Give its address."
+        return decision._replace(problem=what)
     shown = address.scrubbed(value.value.strip())
     try:
         normal = address.normalise(value.value)
     except ValueError as error:
-        return Switch(
-            True, problem=f"{value.source} is {shown!r}: {error}. No back end is known; correct it."
-        )
-    if address.is_qase(address.host_of(normal)):
-        return Switch(True, problem=f"{value.source} is {shown!r}, which belongs to Qase {refusal}".rstrip())
-    return Switch(True, address=Value(normal, value.source))
+        what = f"{value.source} is {shown!r}: {error}. No back end is known; correct it."
+        return decision._replace(problem=what)
+    if not address.is_qase(address.host_of(normal)):
+        return decision._replace(address=Value(normal, value.source))
+    if not refusal:
+        return decision._replace(reason=f"{value.source} belongs to Qase and is not used")
+    return decision._replace(problem=f"{value.source} is {shown!r}, which belongs to Qase {refusal}")
 
 
-def _names_qase(value: Value[Any]) -> bool:
-    try:
-        return address.is_qase(address.host_of(address.normalise(str(value.value))))
-    except ValueError:
-        return False
-
-
-def _without_address(inputs: Inputs) -> Switch:
+def _without_address(inputs: Inputs) -> Decision:
     """No address and no FAMACASE_ENABLED: Qase's session, unless only Famacase's settings want to report."""
     settings = list(_famacase_settings(inputs))
     if not settings:
-        return Switch(False, reason="no Famacase setting is present")
-    reason = "no Famacase address is set"
-    listed = ", ".join(settings)
-    theirs = _reporting(inputs, of_qase=True)
+        return Decision(False, "no Famacase setting is present")
+    decision = Decision(False, "no Famacase address is set")
+    listed = f"{', '.join(settings)} {'is' if len(settings) == 1 else 'are'}"
+    ignored = f"No Famacase address is set, so {listed} ignored"
+    theirs = _reporting(inputs, QASE)
     if theirs is not None:
-        return Switch(
-            False,
-            reason,
-            warning=f"No Famacase address is set, so {listed} {_are(settings)} ignored and the "
-            f"results go to Qase "
-            f"({theirs.source} is {theirs.value}). {HOW_TO_SET} to report to Famacase, or remove "
-            f"what is ignored.",
+        return decision._replace(
+            warning=f"{ignored} and the results go to Qase ({theirs.source} is {theirs.value}). {HOW_TO_SET} "
+            "to report to Famacase, or remove what is ignored."
         )
-    ours = _reporting(inputs, of_qase=False)
+    ours = _reporting(inputs, FAMACASE)
     if ours is not None:
-        return Switch(
-            False,
-            reason,
-            problem=f"{ours.source} is {ours.value}, but no Famacase address is set: the results "
-            f"would go nowhere. "
-            f"{HOW_TO_SET}, or FAMACASE_ENABLED=false to run without reporting.",
+        raise SettingsError(
+            f"{ours.source} is {ours.value}, but no Famacase address is set: the results would go nowhere. "
+            f"{HOW_TO_SET}, or FAMACASE_ENABLED=false to run without reporting."
         )
-    wanted = next((value for value in candidates(_MODE, inputs) if not value.source.of_qase), None)
-    if wanted is not None and str(wanted.value).strip().lower() == "report":
-        return Switch(
-            False,
-            reason,
-            warning=f"No Famacase address is set, so {listed} {_are(settings)} ignored and no "
-            f"report is written. "
-            f"{HOW_TO_SET}, or FAMACASE_ENABLED=true to use them without a back end.",
+    mode = strongest(_MODE, inputs, FAMACASE)
+    if mode is not None and str(mode.value).strip().lower() == "report":
+        return decision._replace(
+            warning=f"{ignored} and no report is written. {HOW_TO_SET}, or FAMACASE_ENABLED=true to use them "
+            "without a back end."
         )
-    return Switch(False, reason)
+    return decision
 
 
 def _famacase_settings(inputs: Inputs) -> Iterator[str]:
-    """The names of all Famacase settings that say something."""
+    """The names of all flags, variables and files for Famacase that are set."""
     for dest, value in inputs.options.items():
         if dest.startswith("famacase_") and given(value):
             yield f"--famacase-{flag_of(dest[len('famacase_') :])}"
@@ -174,23 +165,15 @@ def _famacase_settings(inputs: Inputs) -> Iterator[str]:
         yield FAMACASE_FILE
 
 
-def _reporting(inputs: Inputs, *, of_qase: bool) -> Value[str] | None:
-    """The mode or fallback of one family that talks to a back end, or None.
-
-    Upstream passes over a mode that it does not know, and takes it in this spelling only.
-    """
-    # Upstream has no fallback that reports to Qase; one that reports to Famacase is a wish all the same.
-    for row in (_MODE,) if of_qase else (_MODE, _FALLBACK):
-        for value in candidates(row, inputs):
-            if value.source.of_qase != of_qase:
-                continue
-            word = str(value.value) if of_qase else str(value.value).strip().lower()
+def _reporting(inputs: Inputs, product: str) -> Value[str] | None:
+    """The mode or fallback of one product's sources if it talks to a back end, or None."""
+    # Upstream has no fallback that reports to Qase; one that reports to Famacase was asked for all the same.
+    for row in (_MODE,) if product == QASE else (_MODE, BY_NAME["FALLBACK"]):
+        for _, found in candidates((row,), inputs, product):
+            # Upstream passes over a mode that it does not know, and knows this spelling only.
+            word = str(found.value) if product == QASE else str(found.value).strip().lower()
             if word in NEEDS_BACKEND:
-                return Value(word, value.source)
+                return Value(word, found.source)
             if word in row.kind.schema["enum"]:
                 break
     return None
-
-
-def _are(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"

@@ -1,15 +1,14 @@
-"""Tokens: where they may stand, which one belongs to a project, and that none is ever shown."""
+"""Tokens: where they may stand and which one belongs to a project. None is ever shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
-from .sources import Inputs, Source, Value, candidates, given, meant_for_famacase, meant_for_qase
+from .sources import FAMACASE, QASE, Inputs, Source, Value, candidates, given
 from .table import BY_NAME
 
 TOKEN_PLACEHOLDER = "famacase-holds-the-token"
@@ -18,6 +17,11 @@ TOKEN_PLACEHOLDER = "famacase-holds-the-token"
 _LONGEST_FILE = 64 * 1024
 _RECOGNISABLE = 8
 """Characters from which on a token is searched for inside other text; a shorter one would match by chance."""
+
+_TOKEN, _TOKEN_FILE, _TOKENS, _QASE_TOKEN = (
+    BY_NAME[name]
+    for name in ("REPORTER_TOKEN", "REPORTER_TOKEN_FILE", "REPORTER_TOKENS", "TESTOPS_API_TOKEN")
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Tokens:
     _general: _Held | None = field(default=None, repr=False)
     _by_project: Mapping[str, _Held] = field(default_factory=dict, repr=False)
     _problem: str = field(default="", repr=False)
-    _known: frozenset[str] = field(default=frozenset(), repr=False)
+    _secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def for_project(self, code: str) -> str:
         """The token for a project.
@@ -48,12 +52,9 @@ class Tokens:
             SettingsError: there is none, or the one that counts cannot be used.
         """
         held = self._held(code)
-        if self._problem:
-            raise SettingsError(self._problem)
-        if held is None:
-            raise SettingsError(_missing(code))
-        if held.problem:
-            raise SettingsError(held.problem)
+        problem = self._problem or (held.problem if held else _missing(code))
+        if problem or held is None:
+            raise SettingsError(problem)
         return held.token
 
     def source_for(self, code: str) -> Source | None:
@@ -61,20 +62,16 @@ class Tokens:
         held = self._held(code)
         return held.source if held else None
 
-    def secrets(self) -> frozenset[str]:
-        """Every token that any source holds, also those that lose: what must not appear in any output."""
-        return self._known
-
     def scrubbed(self, text: str) -> str:
-        """The text with every token in it replaced."""
-        for secret in sorted(self._known, key=len, reverse=True):
+        """The text with every token in it replaced, also those of weaker sources."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
             if len(secret) >= _RECOGNISABLE:
                 text = text.replace(secret, "***")
         return text
 
     def exposed_by(self, text: str) -> bool:
         """Whether a text is one of the tokens or contains one."""
-        return text in self._known or self.scrubbed(text) != text
+        return text in self._secrets or self.scrubbed(text) != text
 
     def __bool__(self) -> bool:
         """Whether any source holds a token."""
@@ -92,112 +89,89 @@ class Tokens:
 
 
 def read_tokens(inputs: Inputs) -> Tokens:
-    """Gather the tokens; nothing is raised, errors wait until a token is asked for.
+    """Gather the tokens. Nothing is raised: errors wait until a token is asked for.
 
     Any Famacase token beats any Qase token. Within a layer REPORTER_TOKEN beats REPORTER_TOKEN_FILE, and that
     beats TESTOPS_API_TOKEN. A token of a project beats the general one.
     """
     by_project: dict[str, _Held] = {}
     problem = ""
-    known = {str(value.value).strip() for value in _plain(inputs)}
-    row = BY_NAME["REPORTER_TOKENS"]
-    for value in candidates(row, inputs):
+    secrets = {str(value.value).strip() for _, value in candidates((_TOKEN, _QASE_TOKEN), inputs)}
+    for _, value in candidates((_TOKENS,), inputs):
         try:
-            tokens: Mapping[str, object] = row.kind.parse(value.value)
+            tokens: Mapping[str, object] = _TOKENS.kind.parse(value.value)
         except ValueError:
-            problem = problem or _sentence(value.source, f"must be {row.kind.must}; its value is not shown")
+            what = f"must be {_TOKENS.kind.must}; its value is not shown"
+            problem = problem or _unusable(value.source, what)
             # No pair can be told from another, so all of the text counts as secret.
-            known |= {part.strip() for part in str(value.value).replace("=", ",").split(",") if part.strip()}
+            secrets |= {part.strip() for part in str(value.value).replace("=", ",").split(",")}
             continue
         for code, token in tokens.items():
-            held = _checked(Value(token, value.source), f"of project {code} ")
-            known |= {str(token).strip()}
-            by_project.setdefault(code, held)
+            secrets.add(str(token).strip())
+            by_project.setdefault(code, _checked(token, value.source, f"of project {code} "))
     general = next(_general(inputs), None)
-    held_general = _from(general, inputs) if general else None
-    if held_general:
-        known.add(held_general.token)
-    return Tokens(held_general, by_project, problem, frozenset(known - {""}))
+    if general:
+        secrets.add(general.token)
+    return Tokens(general, by_project, problem, frozenset(secrets - {""}))
 
 
-def _general(inputs: Inputs) -> Iterator[Value[Any]]:
-    rows = [BY_NAME[name] for name in ("REPORTER_TOKEN", "REPORTER_TOKEN_FILE", "TESTOPS_API_TOKEN")]
-    return chain(meant_for_famacase(rows, inputs), meant_for_qase(BY_NAME["TESTOPS_API_TOKEN"], inputs))
+def _general(inputs: Inputs) -> Iterator[_Held]:
+    """The tokens that are good for all projects, the strongest first."""
+    for product in (FAMACASE, QASE):
+        for row, value in candidates((_TOKEN, _TOKEN_FILE, _QASE_TOKEN), inputs, product):
+            yield _in_file(value, inputs) if row is _TOKEN_FILE else _checked(value.value, value.source)
 
 
-def _plain(inputs: Inputs) -> Iterator[Value[Any]]:
-    """Values that are tokens themselves, rather than lead to one."""
-    return chain.from_iterable(
-        candidates(BY_NAME[name], inputs) for name in ("REPORTER_TOKEN", "TESTOPS_API_TOKEN")
-    )
-
-
-def _from(value: Value[Any], inputs: Inputs) -> _Held:
-    if (
-        "TOKEN_FILE" in value.source.name
-        or "token-file" in value.source.name
-        or "TokenFile" in value.source.name
-    ):
-        return _from_file(value, inputs.directory)
-    return _checked(value, "")
-
-
-def _from_file(value: Value[Any], directory: Path) -> _Held:
-    source = value.source
-
-    def wrong(what: str) -> _Held:
-        return _Held(
-            source, problem=f"{source} names the file {str(value.value)!r}, {what}: there is no token."
-        )
+def _in_file(value: Value[Any], inputs: Inputs) -> _Held:
+    def unusable(what: str) -> _Held:
+        problem = f"{value.source} names the file {str(value.value)!r}, {what}: there is no token."
+        return _Held(value.source, problem=problem)
 
     try:
-        path = directory / Path(str(value.value).strip()).expanduser()
+        path = inputs.files.directory / Path(str(value.value).strip()).expanduser()
         with path.open("rb") as file:
             content = file.read(_LONGEST_FILE + 1)
     except (OSError, RuntimeError, ValueError) as error:
-        return wrong(f"which cannot be read ({getattr(error, 'strerror', None) or error})")
+        return unusable(f"which cannot be read ({getattr(error, 'strerror', None) or error})")
     if len(content) > _LONGEST_FILE:
-        return wrong("which is too large to be one")
+        return unusable("which is too large to be one")
     try:
-        lines = content.decode("utf-8-sig").split()
+        words = content.decode("utf-8-sig").split()
     except UnicodeDecodeError:
-        return wrong("which is not text")
-    if len(lines) != 1:
-        return wrong("which is empty" if not lines else "which must hold the token alone, on one line")
-    return _checked(Value(lines[0], source), "in the file ")
+        return unusable("which is not text")
+    if not words:
+        return unusable("which is empty")
+    if len(words) > 1:
+        return unusable("which must hold the token alone, on one line")
+    return _checked(words[0], value.source, "in the file ")
 
 
-def _checked(value: Value[object], which: str) -> _Held:
+def _checked(value: object, source: Source, which: str = "") -> _Held:
     """The token, if it can be sent in a header; the message never shows it."""
-    token = value.value.strip() if isinstance(value.value, str) else ""
+    token = value.strip() if isinstance(value, str) else ""
     if not given(token):
-        return _Held(
-            value.source, problem=_sentence(value.source, f"holds no text as the token {which}".rstrip())
-        )
-    if not token.isprintable() or any(character.isspace() for character in token):
+        what = f"holds no text as the token {which}".rstrip()
+    elif not token.isprintable() or any(character.isspace() for character in token):
         what = f"holds a token {which}with spaces or control characters in it"
-    elif not _sendable(token):
+    elif not token.isascii():
+        # RFC 9110, 5.5: what is beyond ASCII in a header's value is opaque, and mostly refused.
         what = f"holds a token {which}with characters that no HTTP header can carry"
     else:
-        return _Held(value.source, token)
-    return _Held(value.source, problem=_sentence(value.source, what))
+        return _Held(source, token)
+    return _Held(source, problem=_unusable(source, what))
 
 
-def _sendable(token: str) -> bool:
-    # RFC 9110, 5.5: what is beyond ASCII in a header's value is opaque, and mostly refused.
-    return token.isascii()
-
-
-def _sentence(source: Source, what: str) -> str:
+def _unusable(source: Source, what: str) -> str:
     return f"{source} {what}: nothing could be sent. Copy the token again, without quotation marks."
 
 
 def _missing(code: str) -> str:
     project = f" for project {code}" if code else ""
+    example = code or "CODE"
     return (
         f"No token{project} is set: nothing could be sent. Set FAMACASE_REPORTER_TOKEN, or "
-        f"FAMACASE_REPORTER_TOKEN_FILE "
-        f'(a file that holds it), or FAMACASE_REPORTER_TOKENS="{code or "CODE"}=...", or "famacase": '
-        f'{{"reporterToken": ...}} or {{"tokens": {{"{code or "CODE"}": ...}}}} in famacase.config.json; '
-        "FAMACASE_TESTOPS_API_TOKEN, --famacase-testops-api-token and testops.api.token count too."
+        "FAMACASE_REPORTER_TOKEN_FILE (a file that holds it), or "
+        f'FAMACASE_REPORTER_TOKENS="{example}=...", or "famacase": {{"reporterToken": ...}} or '
+        f'{{"tokens": {{"{example}": ...}}}} in famacase.config.json; FAMACASE_TESTOPS_API_TOKEN, '
+        "--famacase-testops-api-token and testops.api.token count too."
     )

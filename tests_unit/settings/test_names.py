@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from resolving import Resolve
 
 from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.table import OWN, UPSTREAM
+
+from .resolving import Resolve
+from .test_sources import VALUES
 
 KNOWN = frozenset(f"QASE_{row.name}" for row in UPSTREAM if row.in_environment)
 
@@ -31,8 +33,6 @@ def test_an_unknown_variable(
 
 
 def test_all_that_is_known_is_silent(resolved: Resolve, complete: dict[str, str]) -> None:
-    from test_settings_precedence import VALUES
-
     for row in (*UPSTREAM, *OWN):
         if row.in_environment and f"FAMACASE_{row.name}" not in complete and row.name in VALUES:
             complete[f"FAMACASE_{row.name}"] = VALUES[row.name][0]

@@ -1,22 +1,23 @@
-"""The settings as documentation: `docs/settings.md` and the JSON schema of the file, from the table.
+"""Writes `settings.md` and `famacase.config.schema.json` from the table of settings.
 
-`python -m famacase_pytest.settings.reference docs` writes both; a test holds them to the table.
+    python docs/settings_reference.py
+
+A test checks that both are up to date.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .table import FAMACASE_FILE, OWN, ROWS, UPSTREAM, Row
+from famacase_pytest.settings.table import FAMACASE_FILE, OWN, ROWS, UPSTREAM, Row
 
 _INTRODUCTION = """\
 # Settings
 
-<!-- Generated from settings/table.py by `python -m famacase_pytest.settings.reference docs`. -->
+<!-- Generated from settings/table.py by `python docs/settings_reference.py`. -->
 
 Every setting can be given by a variable, by a flag or in a file. An empty variable, flag or key counts as
 not set.
@@ -140,11 +141,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write(directory: Path) -> None:
-    """Write both files into a directory."""
-    (directory / "settings.md").write_text(markdown(), encoding="utf-8")
-    (directory / "famacase.config.schema.json").write_text(schema_text(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    here = Path(__file__).parent
+    (here / "settings.md").write_text(markdown(), encoding="utf-8")
+    (here / "famacase.config.schema.json").write_text(schema_text(), encoding="utf-8")

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from resolving import Resolve
 
 from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.model import Resolution
 from famacase_pytest.settings.tokens import TOKEN_PLACEHOLDER, Tokens
+
+from .resolving import Resolve
 
 BASE = {"FAMACASE_API_URL": "h.example", "FAMACASE_MODE": "testops", "FAMACASE_TESTOPS_PROJECT": "SMOKE"}
 
@@ -59,7 +60,7 @@ def assert_hidden(resolution: Resolution, secrets: list[str]) -> None:
     settings = resolution.settings
     assert settings
     seen = [repr(resolution), str(resolution), repr(settings), repr(settings.tokens), str(settings.tokens)]
-    seen += [repr(settings.overlay_environ), repr(settings.overlay_file), repr(settings.overlay_options)]
+    seen += [repr(settings.overlay.environ), repr(settings.overlay.file), repr(settings.overlay.options)]
     seen += list(resolution.warnings)
     for secret in secrets:
         assert not [text for text in seen if secret in text]
@@ -75,8 +76,7 @@ def test_each_place_beats_all_weaker_ones_and_none_is_shown(
     assert tokens.for_project("SMOKE") == token(place)
     assert str(tokens.source_for("SMOKE")) == PLACES[place]
     assert_hidden(resolution, [token(other) for other in places])
-    # Whatever is not a path to a token counts as one, also where it loses.
-    assert token(place) in tokens.secrets()
+    assert tokens.exposed_by(token(place))
 
 
 @pytest.mark.parametrize("place", range(len(PLACES)))
@@ -93,10 +93,10 @@ def test_a_token_from_qase_alone_is_warned_of(resolved: Resolve, tmp_path: Path,
 
 def test_upstream_gets_a_placeholder_everywhere(resolved: Resolve, tmp_path: Path) -> None:
     settings = resolved(**arguments(tmp_path, [0, 3, 10, 11])).settings
-    assert settings.overlay_environ["QASE_TESTOPS_API_TOKEN"] == TOKEN_PLACEHOLDER
-    assert settings.overlay_file["testops"]["api"]["token"] == TOKEN_PLACEHOLDER
-    assert settings.overlay_options["qase_testops_api_token"] == TOKEN_PLACEHOLDER
-    assert not [name for name in settings.overlay_environ if name.startswith("FAMACASE_")]
+    assert settings.overlay.environ["QASE_TESTOPS_API_TOKEN"] == TOKEN_PLACEHOLDER
+    assert settings.overlay.file["testops"]["api"]["token"] == TOKEN_PLACEHOLDER
+    assert settings.overlay.options["qase_testops_api_token"] == TOKEN_PLACEHOLDER
+    assert not [name for name in settings.overlay.environ if name.startswith("FAMACASE_")]
 
 
 def test_a_token_under_another_name_does_not_reach_upstream_either(resolved: Resolve) -> None:
@@ -110,7 +110,7 @@ def test_a_token_under_another_name_does_not_reach_upstream_either(resolved: Res
     }
     resolution = resolved(environ, famacase={"extra": {"auth": [f"Bearer {secret}"]}})
     assert_hidden(resolution, [secret])
-    assert resolution.settings.overlay_environ["HOME"] == "/home/me"
+    assert resolution.settings.overlay.environ["HOME"] == "/home/me"
 
 
 class TestOfSeveralProjects:

@@ -3,9 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from resolving import Resolve
 
 from famacase_pytest.errors import SettingsError
+
+from .resolving import Resolve
 
 # The places that an address may stand in, the strongest first: (environ, options, famacase.config.json).
 ADDRESSES: list[tuple[str, dict[str, str], dict[str, object], dict[str, Any]]] = [
@@ -143,9 +144,9 @@ class TestEnabledTrue:
         environ = {"FAMACASE_ENABLED": "true", "FAMACASE_MODE": mode, "QASE_TESTOPS_API_HOST": "qase.io"}
         settings = resolved(environ).settings
         assert settings.api_url is None
-        assert settings.overlay_file["testops"]["api"]["host"] == "famacase.invalid"
+        assert settings.overlay.file["testops"]["api"]["host"] == "famacase.invalid"
         assert "qase.io" not in str(
-            (settings.overlay_environ, settings.overlay_file, settings.overlay_options)
+            (settings.overlay.environ, settings.overlay.file, settings.overlay.options)
         )
         assert not settings.needs_backend
         with pytest.raises(SettingsError, match="No Famacase address is set"):
@@ -163,7 +164,7 @@ class TestTheHostOfQaseOnTheCommandLine:
         options = {"qase_testops_api_host": "other.example", "famacase_api_url": "flag.example"}
         settings = resolved(complete, options).settings
         assert settings.base_url == "https://other.example"
-        assert settings.overlay_options["qase_testops_api_host"] == "other.example"
+        assert settings.overlay.options["qase_testops_api_host"] == "other.example"
 
     @pytest.mark.parametrize("host", ["qase.io", "https://api.qase.io"])
     def test_stops_the_session_if_it_is_one_of_qase(

@@ -1,67 +1,45 @@
-"""``famacase create`` and ``famacase complete``: one run for several jobs of a CI pipeline."""
+"""`famacase create` and `famacase complete`: one run for several jobs of a CI pipeline."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import wiring
-from .errors import SettingsError
-from .settings.model import Settings, resolve
-from .settings.sources import Value
+from .. import wiring
+from ..errors import SettingsError
+from ..settings.model import Settings
+from ..settings.sources import Value
+from .settings import command_settings
 
 if TYPE_CHECKING:
-    from .delivery.api.client import ReporterApi
+    from ..delivery.api.client import ReporterApi
 
-
-def command_settings() -> Settings:
-    """The settings of a command, from the environment and the files of the current directory.
-
-    Raises:
-        SettingsError: a value is wrong, or there is no address.
-    """
-    # What the tests of the directory are to report, and to which project, is no matter of a command.
-    no_tests = {"qase_mode": "off", "qase_fallback": "off"}
-    resolution = resolve(os.environ, no_tests, Path.cwd())
-    for warning in resolution.warnings:
-        print(f"famacase: {warning}", file=sys.stderr)
-    if resolution.settings is None or resolution.settings.api_url is None:
-        reason = f" ({resolution.reason})" if resolution.reason else ""
-        raise SettingsError(
-            f"No Famacase address is set{reason}: there is no back end to talk to. "
-            "Set FAMACASE_API_URL, and FAMACASE_REPORTER_TOKEN with the project's token."
-        )
-    return resolution.settings
+T = TypeVar("T")
 
 
 def add_create_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that `create` understands."""
-    parser.add_argument("--title", default=None, help="of the run (default: FAMACASE_TESTOPS_RUN_TITLE)")
+    """Add the arguments of `create`."""
+    parser.add_argument("--title", help="title of the run (default: FAMACASE_TESTOPS_RUN_TITLE)")
     parser.add_argument(
-        "--description", default=None, help="of the run (default: FAMACASE_TESTOPS_RUN_DESCRIPTION)"
+        "--description", help="description of the run (default: FAMACASE_TESTOPS_RUN_DESCRIPTION)"
     )
     parser.add_argument(
-        "--environment",
-        default=None,
-        metavar="SLUG",
-        help="that the run is for (default: FAMACASE_ENVIRONMENT)",
+        "--environment", metavar="SLUG", help="environment of the run (default: FAMACASE_ENVIRONMENT)"
     )
     parser.add_argument(
         "--tag",
         action="append",
         default=[],
         dest="tags",
-        help="of the run; may be repeated (default: FAMACASE_TESTOPS_RUN_TAGS)",
+        help="tag of the run; may be repeated (default: FAMACASE_TESTOPS_RUN_TAGS)",
     )
     _add_project(parser)
 
 
 def add_complete_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that `complete` understands."""
+    """Add the arguments of `complete`."""
     parser.add_argument("run_id", type=int, metavar="RUN_ID", help="as printed by 'famacase create'")
     _add_project(parser)
 
@@ -89,7 +67,7 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def complete(arguments: argparse.Namespace) -> int:
-    """Complete a run."""
+    """Complete a run and print its address."""
     settings = command_settings()
     with wiring.open_api(settings) as api:
         api.complete_run(_project(arguments, settings), arguments.run_id)
@@ -100,7 +78,7 @@ def complete(arguments: argparse.Namespace) -> int:
 def _environment(
     arguments: argparse.Namespace, settings: Settings, api: ReporterApi, project: str
 ) -> int | None:
-    """The id of the environment, which settings give as slug or number, as for a session."""
+    """The id of the environment, which is given as slug or number, as for a session."""
     source: object
     if arguments.environment:
         given, source = arguments.environment, "--environment"
@@ -119,16 +97,18 @@ def _environment(
     return found
 
 
-def _value(value: Value[Any] | None) -> Any:
-    return value.value if value is not None and value.value else None
+def _value(value: Value[T] | None) -> T | None:
+    return value.value if value is not None else None
 
 
 def _add_project(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", default=None, metavar="CODE", help="(default: FAMACASE_TESTOPS_PROJECT)")
+    parser.add_argument(
+        "--project", metavar="CODE", help="code of the project (default: FAMACASE_TESTOPS_PROJECT)"
+    )
 
 
 def _project(arguments: argparse.Namespace, settings: Settings) -> str:
-    code = arguments.project or (settings.project.value if settings.project else None)
+    code = arguments.project or _value(settings.project)
     if not code:
         raise SettingsError(
             "No project is set: a run belongs to one. Set FAMACASE_TESTOPS_PROJECT or --project."

@@ -13,11 +13,12 @@ import pytest
 import qase.commons.config
 import qase.commons.logger
 import qase.pytest.conftest
-from resolving import Resolve
 
 from famacase_pytest.settings.model import Settings
 from famacase_pytest.settings.table import UPSTREAM
 from famacase_pytest.settings.tokens import TOKEN_PLACEHOLDER
+
+from .resolving import Resolve
 
 EVERYTHING = {
     "MODE": "testops",
@@ -78,13 +79,13 @@ def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def read(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Upstream's config from the overlay, as a session sets it up."""
     path = types.SimpleNamespace(exists=lambda name: True, join=os.path.join)
-    view = types.SimpleNamespace(environ=settings.overlay_environ, path=path)
+    view = types.SimpleNamespace(environ=settings.overlay.environ, path=path)
     with monkeypatch.context() as patch:
         patch.setattr(qase.commons.config, "os", view)
         patch.setattr(qase.commons.logger, "os", view)
-        content = json.dumps(settings.overlay_file)
+        content = json.dumps(settings.overlay.file)
         patch.setattr(qase.commons.config, "open", lambda *_: io.StringIO(content), raising=False)
-        config = types.SimpleNamespace(option=types.SimpleNamespace(**settings.overlay_options))
+        config = types.SimpleNamespace(option=types.SimpleNamespace(**settings.overlay.options))
         return json.loads(str(qase.pytest.conftest.setup_config_manager(config).config))
 
 
@@ -162,7 +163,7 @@ def test_booleans_mean_the_same_by_variable_and_flag(
 def test_a_flag_beats_a_variable_of_the_logger(resolved: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = resolved({**BASE, "QASE_LOGGING_CONSOLE": "true"}, {"qase_logging_console": "false"}).settings
     # Upstream's logger reads this variable again, after the flags.
-    assert "QASE_LOGGING_CONSOLE" not in settings.overlay_environ
+    assert "QASE_LOGGING_CONSOLE" not in settings.overlay.environ
     assert not read(settings, monkeypatch)["logging"]["console"]
 
 
@@ -186,11 +187,43 @@ def test_several_projects_arrive(resolved: Resolve, monkeypatch: pytest.MonkeyPa
 def test_what_upstream_gets_can_be_written_as_json(resolved: Resolve) -> None:
     environ = {**BASE, **{f"FAMACASE_{name}": value for name, value in EVERYTHING.items()}}
     settings = resolved(environ).settings
-    assert json.loads(json.dumps(settings.overlay_file)) == settings.overlay_file
-    assert all(type(value) is str for value in settings.overlay_environ.values())
+    assert json.loads(json.dumps(settings.overlay.file)) == settings.overlay.file
+    assert all(type(value) is str for value in settings.overlay.environ.values())
 
 
 def test_a_worker_that_is_given_the_same_finds_the_same(resolved: Resolve) -> None:
     environ = {**BASE, **{f"FAMACASE_{name}": value for name, value in EVERYTHING.items()}}
     options = {"qase_testops_run_title": "T", "famacase_timeout": "4"}
     assert resolved(environ, options) == resolved(dict(environ), dict(options))
+
+
+def test_what_a_newer_upstream_reads_has_its_twins_already(
+    resolved: Resolve, complete: dict[str, str]
+) -> None:
+    environ = {
+        **complete,
+        "FAMACASE_NEXT_YEAR": " a ",
+        "QASE_NEXT_YEAR": "b",
+        "QASE_OTHER": "c",
+        "FAMACASE_THIRD": "d",
+    }
+    options = {
+        "famacase_next_flag": "a",
+        "qase_next_flag": "b",
+        "famacase_lone_flag": "c",
+        "famacase_silent": None,
+    }
+    resolution = resolved(
+        environ,
+        options,
+        famacase={"nextYear": {"a": 1}},
+        qase={"nextYear": {"b": 2}},
+        known_upstream=("QASE_NEXT_YEAR", "QASE_THIRD", *(f"QASE_{row.name}" for row in UPSTREAM)),
+    )
+    overlay = resolution.settings.overlay.environ
+    assert (overlay["QASE_NEXT_YEAR"], overlay["QASE_OTHER"], overlay["QASE_THIRD"]) == ("a", "c", "d")
+    assert resolution.settings.overlay.options["qase_next_flag"] == "b"
+    assert resolution.settings.overlay.options["qase_lone_flag"] == "c"
+    assert "qase_silent" not in resolution.settings.overlay.options
+    assert resolution.settings.overlay.file["nextYear"] == {"a": 1, "b": 2}
+    assert resolution.warnings == ("nextYear in famacase.config.json is not a known setting.",)

@@ -1,0 +1,78 @@
+"""The subcommands of `famacase`, and what they have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import FamacaseError
+from ..server import command as serve
+from ..server import demo
+from . import resend, runs
+
+_COMMANDS = (
+    (
+        "serve",
+        "run a local back end, for trying, tests and offline work",
+        serve.add_arguments,
+        serve.run,
+    ),
+    (
+        "demo",
+        "report a sample suite to a local back end and show what arrived",
+        demo.add_arguments,
+        demo.run,
+    ),
+    (
+        "resend",
+        "send the results that earlier sessions could not deliver",
+        resend.add_arguments,
+        resend.run,
+    ),
+    (
+        "create",
+        "create a run for several jobs and print its id",
+        runs.add_create_arguments,
+        runs.create,
+    ),
+    (
+        "complete",
+        "complete a run",
+        runs.add_complete_arguments,
+        runs.complete,
+    ),
+)
+"""Name, help, the function that adds the arguments, and the one that runs the command, of each command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands.
+
+    Args:
+        arguments: those after the command's name; of this process if None.
+
+    Returns:
+        The exit code: 0 if all went well, 1 if not, 130 after Ctrl-C; argparse itself ends with 2 over
+        wrong arguments.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except FamacaseError as error:
+        print(f"famacase: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="famacase", description="Reporting to Famacase, beside pytest.")
+    parser.add_argument("--version", action="version", version=f"famacase-pytest {__version__}")
+    group = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text, add_arguments, run in _COMMANDS:
+        command = group.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        add_arguments(command)
+        command.set_defaults(run=run)
+    return parser

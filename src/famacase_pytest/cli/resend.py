@@ -1,0 +1,364 @@
+"""`famacase resend`: list, send or discard what earlier sessions could not deliver."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from .. import wiring
+from ..delivery.api.retry import Clock
+from ..delivery.models import MIB, Waiting
+from ..delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
+from ..delivery.outbox.directory import sessions
+from ..delivery.outbox.ledger import Ledger
+from ..delivery.outbox.store import Outbox, finish_all, is_anything_left
+from ..delivery.relay.deliver import with_environment
+from ..delivery.relay.main import open_api, open_loop
+from ..errors import FamacaseError, SettingsError
+from ..settings.address import host_of
+from ..settings.model import Settings
+from ..summary import counted
+from .settings import command_settings
+
+# Seconds to wait for the lock of a session: another process may be checking it at the same moment.
+_LOCK_WAIT = 0.3
+
+# Seconds that sending one session's results may take; each call has its own, much shorter limits.
+_DEADLINE = 24 * 3600.0
+
+# Rounds that may fail in a row although the back end answers, with growing pauses between them.
+_ROUNDS = 6
+
+# Seconds between two updates of the progress line.
+_PAUSE = 0.2
+
+RunKey = tuple[str, int]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `resend`."""
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        metavar="D",
+        help=f"directory that holds the outboxes (default: FAMACASE_OUTBOX_DIR, or {wiring.OUTBOX} here)",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what waits, and send nothing")
+    what.add_argument(
+        "--to-run",
+        type=_target,
+        metavar="ID|new",
+        help="send to this run, or to a new one, instead of the run that the results were meant for",
+    )
+    what.add_argument(
+        "--discard", metavar="SESSION", help="delete what waits of one session, by its name in --list"
+    )
+
+
+def _target(text: str) -> str:
+    if text != "new" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither the id of a run nor 'new'")
+    return text
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List, send or discard, as the arguments say.
+
+    Returns:
+        0 if nothing is left (with ``--list`` always), 1 if something is.
+    """
+    if arguments.discard:
+        return _discard(arguments)
+    settings = None if arguments.list else command_settings()
+    directories = list(_directories(arguments, settings))
+    if not directories:
+        print("Nothing waits." if arguments.dir is None else f"Nothing waits in {arguments.dir}.")
+        return 0
+    if settings is None:
+        for directory in directories:
+            for line in _describe(directory):
+                print(line)
+        return 0
+    # A list, not a generator: all sessions are tried even if the first one fails.
+    return 1 if any([_send(directory, settings, arguments.to_run) for directory in directories]) else 0
+
+
+def _directories(arguments: argparse.Namespace, settings: Settings | None) -> Iterator[Path]:
+    """The directories of the sessions that left something."""
+    if arguments.dir is not None:
+        bases = [arguments.dir]
+    else:
+        bases = [_usual_base(settings), Path(tempfile.gettempdir()) / wiring.SPARE]
+    for base in bases:
+        yield from sessions(base)
+
+
+def _usual_base(settings: Settings | None) -> Path:
+    try:
+        return wiring.outbox_base(settings or command_settings(), Path.cwd())
+    except SettingsError:
+        # Listing and discarding need no valid settings.
+        return Path.cwd() / wiring.OUTBOX
+
+
+def _discard(arguments: argparse.Namespace) -> int:
+    for directory in _directories(arguments, None):
+        if directory.name == arguments.discard:
+            with Outbox.open(directory) as outbox:
+                if _is_running(outbox) or not outbox.delivery_lock().acquire():
+                    raise FamacaseError(
+                        f"The session {directory.name} is still running, or another process is sending its "
+                        "results: nothing is discarded. Try again when that has ended."
+                    )
+                outbox.remove()
+            print(f"Discarded {directory}.")
+            return 0
+    raise FamacaseError(
+        f"There is no session {arguments.discard}: nothing is discarded. See 'famacase resend --list'."
+    )
+
+
+def _is_running(outbox: Outbox) -> bool:
+    """Whether the session of an outbox still runs. Raises OutboxUnavailable."""
+    presence = outbox.presence_lock()
+    if not presence.acquire(_LOCK_WAIT):
+        return True
+    presence.release()
+    return False
+
+
+# The list
+
+
+def _describe(directory: Path) -> Iterator[str]:
+    """The lines that say what waits of one session: by run, with age and size."""
+    try:
+        outbox = Outbox.open(directory)
+    except OutboxGone:
+        return
+    except (OutboxTooNew, OutboxUnavailable) as error:
+        yield f"{directory.name}: {error}"
+        return
+    with outbox:
+        try:
+            yield from _describe_outbox(outbox)
+        except (OutboxTooNew, OutboxUnavailable) as error:
+            yield f"  {error}"
+
+
+def _describe_outbox(outbox: Outbox) -> Iterator[str]:
+    ledger = outbox.ledger()
+    running = _is_running(outbox)
+    age = time.time() - outbox.meta().get("created", time.time())
+    yield f"{outbox.directory.name}, {_duration(age)} old{', still running' if running else ''}"
+    counts = outbox.count_pending(ledger)
+    rejected = ledger.rejected()
+    for (project, run_id), entry in counts.items():
+        files = f", {counted(entry.files, 'file')} ({entry.file_bytes / MIB:.1f} MiB)" if entry.files else ""
+        name = _run_named(project, ledger.real_run(project, run_id) or run_id)
+        yield f"  {name}: {counted(entry.results, 'result')}{files}"
+    for rejection in rejected:
+        yield f"  {_run_named(rejection.project, rejection.run_id)}: refused, and kept: {rejection.reason}"
+    unfinished = 0 if running else len(outbox.unfinished())
+    if unfinished:
+        yield f"  {counted(unfinished, 'test', 'was/were')} running when the process ended"
+    for problem in outbox.unreadable.values():
+        yield f"  {problem}"
+    if not (counts or rejected or unfinished or outbox.unreadable or running):
+        yield "  no results"
+    for entry in ledger.state().get("blocked") or ():
+        yield f"  {entry['message']}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size:
+            return counted(int(seconds / size), unit)
+    return counted(max(0, int(seconds)), "second")
+
+
+def _run_named(project: str, run_id: int) -> str:
+    """A run in words. A number below 0 stands for one that is not created yet."""
+    return f"{project}, run {run_id}" if run_id > 0 else f"{project}, a run that is not created yet"
+
+
+# Sending
+
+
+def _send(directory: Path, settings: Settings, to_run: str | None) -> bool:
+    """Send what waits of one session, and print what became of it. Only one process sends at a time.
+
+    Args:
+        directory: the session's.
+        settings: with the address and the tokens.
+        to_run: ``new``, or the id of the run that its results are to go to; None for their own.
+
+    Returns:
+        Whether something of it is left.
+    """
+    try:
+        with Outbox.open(directory) as outbox:
+            return _Sending(outbox, settings).send(to_run)
+    except OutboxGone:
+        print(f"{directory.name}: another process has delivered its results.")
+        return False
+    except FamacaseError as error:
+        # The other sessions are still tried.
+        print(f"{directory.name}: {error}")
+        return True
+
+
+class _Sending:
+    """Sends what waits in one outbox."""
+
+    def __init__(self, outbox: Outbox, settings: Settings) -> None:
+        self._outbox = outbox
+        self._settings = settings
+
+    def send(self, to_run: str | None) -> bool:
+        outbox = self._outbox
+        if _is_running(outbox):
+            self._say("the session is still running and sends its results itself.")
+            return True
+        self._check_address()
+        right = outbox.delivery_lock()
+        if not right.acquire():
+            self._say("waiting for another process that is sending its results.")
+            right.acquire(None)
+        ledger = outbox.ledger()
+        finish_all(outbox)
+        ledger.retry_rejected()
+        counts = outbox.count_pending(ledger)
+        if to_run is not None:
+            self._redirect(ledger, to_run, counts)
+        return self._report(ledger, counts, self._deliver(ledger, counts))
+
+    def _check_address(self) -> None:
+        # A token must not go to a host that only a file in the working tree names.
+        recorded, given = self._outbox.meta()["api_url"], self._settings.base_url
+        if host_of(recorded) != host_of(given):
+            raise SettingsError(
+                f"Its results were recorded for {recorded}, but the address is set to {given}: none of them "
+                "is sent. Set FAMACASE_API_URL to the address that they are meant for."
+            )
+
+    def _redirect(self, ledger: Ledger, to_run: str, counts: Mapping[RunKey, Waiting]) -> None:
+        """Point the runs for which something waits to others, all of them or none."""
+        runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
+        targets = {}
+        with wiring.open_api(self._settings) as api:
+            for project, run_id in counts:
+                if to_run != "new":
+                    api.get_run(project, int(to_run))
+                    targets[project, run_id] = int(to_run)
+                    continue
+                run = runs.get((project, run_id))
+                body = {"title": f"Resent from run {run_id}", "is_autotest": True}
+                if run is not None and run.body:
+                    body = with_environment(run, api)
+                targets[project, run_id] = target = api.create_run(project, body, str(uuid.uuid4()))
+                self._say(f"created run {target} of {project}, {self._url(target)}")
+        for (project, run_id), target in targets.items():
+            ledger.record_run(project, run_id, target)
+
+    def _deliver(self, ledger: Ledger, counts: Mapping[RunKey, Waiting]) -> str | None:
+        """Deliver what can be delivered; returns why the rest cannot, unless the ledger says it."""
+        outbox = self._outbox
+        projects = sorted({project for project, _ in counts} | {run.project for run in outbox.runs()})
+        if not projects:
+            return None
+        briefing = wiring.relay_briefing(self._settings, outbox, projects=projects)
+        cancelled = threading.Event()
+        api = open_api(briefing, cancelled)
+        loop = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
+        loop.delivery.completes = outbox.meta().get("ended") == "normal"
+        progress = _Progress(_results(counts), lambda: _results(outbox.count_pending(ledger)))
+        loop.start()
+        try:
+            loop.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
+        except KeyboardInterrupt:
+            progress.clear()
+            self._say("interrupted. Results that were not delivered are kept.")
+            raise
+        finally:
+            loop.stop()
+            progress.clear()
+        if loop.failure is not None:
+            raise loop.failure
+        return loop.away or loop.trouble
+
+    def _report(self, ledger: Ledger, counts: Mapping[RunKey, Waiting], trouble: str | None) -> bool:
+        """Print what became of the results; returns whether something is left."""
+        left = self._outbox.count_pending(ledger)
+        rejected = ledger.rejected()
+        for key, entry in counts.items():
+            project, run_id = key
+            refused = sum((one.project, one.run_id) == key for one in rejected)
+            remaining = left[key].results if key in left else 0
+            delivered = entry.results - remaining - refused
+            real = ledger.real_run(project, run_id)
+            if delivered and real is not None:
+                self._say(f"{counted(delivered, 'result')} delivered to {self._url(real)}")
+            if remaining:
+                still = counted(remaining, "result", "still waits/still wait")
+                self._say(f"{still}: {_run_named(project, real or run_id)}")
+        for rejection in rejected:
+            self._say(f"a result was refused by the back end and is kept: {rejection.reason}")
+        for entry in ledger.state().get("blocked") or ():
+            self._say(entry["message"])
+        for problem in (trouble, *self._outbox.unreadable.values()):
+            if problem:
+                self._say(problem)
+        if is_anything_left(self._outbox, ledger):
+            return True
+        if not counts:
+            self._say("it has no results to send.")
+        self._outbox.remove()
+        return False
+
+    def _url(self, run_id: int) -> str:
+        return f"{self._settings.base_url}/runs/{run_id}"
+
+    def _say(self, line: str) -> None:
+        print(f"{self._outbox.directory.name}: {line}", flush=True)
+
+
+def _results(counts: Mapping[RunKey, Waiting]) -> int:
+    return sum(entry.results for entry in counts.values())
+
+
+class _Progress:
+    """One line that counts up, on a terminal.
+
+    Args:
+        total: results that are to be delivered.
+        left: counts those that still wait.
+    """
+
+    def __init__(self, total: int, left: Callable[[], int]) -> None:
+        self._total = total
+        self._left = left
+        self._next = 0.0
+        self._width = 0
+
+    def show(self) -> None:
+        """Update the line, unless it was updated just now."""
+        if not sys.stdout.isatty() or Clock.monotonic() < self._next:
+            return
+        self._next = Clock.monotonic() + _PAUSE
+        line = f"{self._total - self._left()} of {counted(self._total, 'result')} delivered"
+        print(f"\r{line:<{self._width}}", end="", flush=True)
+        self._width = len(line)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._width:
+            print(f"\r{'':<{self._width}}\r", end="", flush=True)
+            self._width = 0

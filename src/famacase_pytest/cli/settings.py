@@ -1,0 +1,32 @@
+"""The settings of a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..errors import SettingsError
+from ..settings.model import Settings
+from ..settings.resolve import resolve
+from ..settings.sources import ConfigFiles
+
+
+def command_settings() -> Settings:
+    """Resolve the settings from the environment and the files of the current directory.
+
+    Raises:
+        SettingsError: a value is wrong, or there is no address.
+    """
+    # Commands need neither a mode nor a project.
+    no_tests = {"qase_mode": "off", "qase_fallback": "off"}
+    resolution = resolve(os.environ, no_tests, ConfigFiles(Path.cwd()))
+    for warning in resolution.warnings:
+        print(f"famacase: {warning}", file=sys.stderr)
+    if resolution.settings is None or resolution.settings.api_url is None:
+        reason = f" ({resolution.reason})" if resolution.reason else ""
+        raise SettingsError(
+            f"No Famacase address is set{reason}: there is no back end to talk to. "
+            "Set FAMACASE_API_URL, and FAMACASE_REPORTER_TOKEN with the project's token."
+        )
+    return resolution.settings

@@ -1,0 +1,263 @@
+"""From all sources to the settings of a session, or to everything that is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..errors import SettingsError
+from . import address, multi, names, overlay
+from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
+from .model import Resolution, Settings
+from .sources import BY_DEFAULT, ConfigFiles, Inputs, Value, broken_blocks, strongest
+from .switch import HOW_TO_SET, Decision, decide
+from .table import BY_NAME, FAMACASE_FILE, ROWS, Row
+from .tokens import Tokens, read_tokens
+
+_LONGEST_SHOWN = 80
+
+ELSEWHERE = frozenset(
+    {
+        "API_URL",
+        "TESTOPS_API_HOST",
+        "ENABLED",
+        "REPORTER_TOKEN",
+        "REPORTER_TOKEN_FILE",
+        "REPORTER_TOKENS",
+        "TESTOPS_API_TOKEN",
+    }
+)
+"""Settings that `switch` and `tokens` read, since their precedence differs."""
+
+
+class Preview(NamedTuple):
+    """What environment and files say before the command line is known, which may say otherwise.
+
+    Attributes:
+        active: whether the session is going to report to Famacase; False when in doubt.
+        needs_backend: whether, if so, the mode or the fallback talks to a back end.
+    """
+
+    active: bool = False
+    needs_backend: bool = False
+
+
+def preview(environ: Mapping[str, str], files: ConfigFiles) -> Preview:
+    """Look at environment and files; what is wrong with them is left to `resolve`.
+
+    Args:
+        environ: the process environment.
+        files: not read if there is neither a Famacase variable nor a `famacase.config.json`.
+    """
+    if not any(name.startswith("FAMACASE_") for name in environ) and not files.exists(FAMACASE_FILE):
+        return Preview()
+    inputs = Inputs(environ, {}, files)
+    try:
+        decision = decide(inputs)
+    except SettingsError:
+        return Preview()
+    if not decision.active or decision.problem:
+        return Preview()
+    found = (strongest(BY_NAME[name], inputs) for name in ("MODE", "FALLBACK"))
+    modes = {str(value.value).strip().lower() for value in found if value is not None}
+    return Preview(active=True, needs_backend=bool(modes & NEEDS_BACKEND))
+
+
+def resolve(
+    environ: Mapping[str, str],
+    options: Mapping[str, object],
+    files: ConfigFiles,
+    known_upstream: Collection[str] = (),
+    modes: Collection[str] = MODES,
+) -> Resolution:
+    """Gather and check the settings of a session. Nothing but the config files and a token file is read.
+
+    Args:
+        environ: the process environment; not changed.
+        options: the namespace of pytest's command line, as a mapping; not changed.
+        files: the config files.
+        known_upstream: the `QASE_*` names that the installed upstream reads; if empty, those of all
+            supported releases count as known.
+        modes: those that the installed upstream has.
+
+    Raises:
+        SettingsError: with one line for each problem found. In a session that does not use Famacase only
+            what `switch.decide` finds is a problem.
+    """
+    inputs = Inputs(environ, options, files)
+    decision = decide(inputs)
+    if not decision.active:
+        return Resolution(decision.reason, warnings=(decision.warning,) if decision.warning else ())
+    tokens = read_tokens(inputs)
+    findings = _read_values(inputs, modes)
+    settings = _settings(inputs, decision, findings.values, tokens)
+    problems = [decision.problem] if decision.problem else []
+    problems += [*findings.problems, *_missing(inputs, decision, settings, findings.values)]
+    misspelt = names.warnings(inputs, known_upstream)
+    if problems:
+        # What is missing may be there under a misspelt name.
+        raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys([*problems, *misspelt]))))
+    warnings = [*_exposed(settings), *findings.warnings, *misspelt]
+    return Resolution(settings=settings, warnings=tuple(map(tokens.scrubbed, warnings)))
+
+
+@dataclass
+class _Findings:
+    """The winning values, parsed, by the name of their row, and what is wrong or doubtful in them."""
+
+    values: dict[str, Value[Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def _read_values(inputs: Inputs, modes: Collection[str]) -> _Findings:
+    """Parse the winning value of each row. A value that loses is not looked at: upstream will not see it."""
+    findings = _Findings(problems=list(broken_blocks(inputs)))
+    for row in ROWS:
+        found = None if row.name in ELSEWHERE else strongest(row, inputs)
+        if found is None:
+            continue
+        try:
+            value = row.kind.parse(found.value)
+        except (ValueError, OverflowError) as error:  # OverflowError: 1e999 as a whole number
+            findings.problems.append(_wrong(row, found, error))
+            continue
+        if row.name in ("MODE", "FALLBACK") and value not in modes:
+            findings.problems.append(
+                f"{found.source} is {value}, a mode that the installed qase-pytest does not have: no result "
+                "would be reported. Install a newer one or choose another."
+            )
+            continue
+        findings.values[row.name] = Value(value, found.source)
+        findings.warnings += [
+            f"{found.source} names {shown(name)}, which is not among {', '.join(sorted(row.kind.familiar))}."
+            f"{names.nearest(name, row.kind.familiar)}"
+            for name in (names_in(value) if row.kind.familiar else ())
+            if name not in row.kind.familiar
+        ]
+    return findings
+
+
+def _wrong(row: Row, found: Value[Any], error: Exception) -> str:
+    # Python's own texts ("invalid literal for int()") say less than what the value must be.
+    detail = f" ({error})" if isinstance(error, Unfit) else ""
+    return (
+        f"{found.source} is {shown(found.value)}: it must be {row.kind.must}{detail}. Correct or remove it."
+    )
+
+
+def shown(value: object) -> str:
+    """A value as it is shown in a message: short, and without what may be a password."""
+    plain = address.scrubbed(value) if isinstance(value, str) else value
+    text = json.dumps(plain, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
+def _settings(
+    inputs: Inputs, decision: Decision, values: Mapping[str, Value[Any]], tokens: Tokens
+) -> Settings:
+    def of(name: str, default: object) -> Value[Any]:
+        return values.get(name, Value(default, BY_DEFAULT))
+
+    def path(name: str) -> Value[Any] | None:
+        found = values.get(name)
+        return Value(inputs.files.directory / found.value, found.source) if found else None
+
+    def positive(name: str) -> Value[int] | None:
+        # To upstream 0 means that no id is given.
+        found = values.get(name)
+        return found if found and found.value else None
+
+    mode, fallback = of("MODE", "off"), of("FALLBACK", "off")
+    projects: list[str] = []
+    if "testops" in (mode.value, fallback.value) and "TESTOPS_PROJECT" in values:
+        projects.append(values["TESTOPS_PROJECT"].value)
+    if "testops_multi" in (mode.value, fallback.value):
+        projects += multi.codes(of("projects", []).value)
+    return Settings(
+        api_url=decision.address,
+        mode=mode,
+        fallback=fallback,
+        debug=of("DEBUG", False),
+        project=values.get("TESTOPS_PROJECT"),
+        projects=tuple(dict.fromkeys(projects)),
+        tokens=tokens,
+        timeout=values.get("TIMEOUT") or of("TESTOPS_API_TIMEOUT", 30.0),
+        retry_attempts=of("RETRY_ATTEMPTS", 3),
+        attachment_workers=of("ATTACHMENT_WORKERS", 4),
+        drain_timeout=of("DRAIN_TIMEOUT", 300.0),
+        flush_interval=of("FLUSH_INTERVAL", 1.0),
+        outbox_dir=path("OUTBOX_DIR"),
+        outbox_max_mb=of("OUTBOX_MAX_MB", 2048),
+        run_file=path("RUN_FILE"),
+        speedups=of("SPEEDUPS", True),
+        batch_size=of("TESTOPS_BATCH_SIZE", 200),
+        run_id=positive("TESTOPS_RUN_ID"),
+        plan_id=positive("TESTOPS_PLAN_ID"),
+        environment=values.get("ENVIRONMENT"),
+        run_title=values.get("TESTOPS_RUN_TITLE"),
+        run_description=values.get("TESTOPS_RUN_DESCRIPTION"),
+        run_tags=values.get("TESTOPS_RUN_TAGS"),
+        overlay=overlay.build(inputs, values, decision.address, tokens),
+    )
+
+
+def _missing(
+    inputs: Inputs, decision: Decision, settings: Settings, values: Mapping[str, Value[Any]]
+) -> Iterator[str]:
+    """A message for each thing that the selected modes need and no source has."""
+
+    def is_missing(name: str) -> bool:
+        # A value that is there and wrong has a message of its own already.
+        found = values.get(name)
+        return not found.value if found else strongest(BY_NAME[name], inputs) is None
+
+    selecting = [value for value in (settings.mode, settings.fallback) if value.value in NEEDS_BACKEND]
+    if not selecting:
+        return
+    if settings.api_url is None and not decision.problem:
+        hint = f" ({decision.reason})" if decision.reason else ""
+        by = f"{decision.enabled.source} switches on and " if decision.enabled else ""
+        yield (
+            f"{by}{selecting[0].source} is {selecting[0].value}, but no address is set{hint}: the results "
+            f"would go nowhere. {HOW_TO_SET}."
+        )
+    for value in selecting:
+        if value.value == "testops" and is_missing("TESTOPS_PROJECT"):
+            yield (
+                f"{value.source} is testops, but no project is set: results belong to a project. Set "
+                'FAMACASE_TESTOPS_PROJECT, --famacase-testops-project or "testops": {"project": ...} in '
+                "famacase.config.json; their QASE twins count too."
+            )
+        if value.value == "testops_multi" and is_missing("projects"):
+            yield (
+                f"{value.source} is testops_multi, but no projects are set: results belong to a project. Set "
+                '"testops_multi": {"projects": [{"code": ...}]} in famacase.config.json or qase.config.json.'
+            )
+    for code in settings.projects or ("",):
+        # Without a project only the general token can be judged; there may be one for each project instead.
+        if code or not settings.tokens or settings.tokens.source_for(""):
+            try:
+                settings.tokens.for_project(code)
+            except SettingsError as error:
+                yield str(error)
+
+
+def _exposed(settings: Settings) -> Iterator[str]:
+    """Warnings about the token: sent unencrypted, or meant for Qase."""
+    if settings.api_url is None:
+        return
+    url = settings.api_url.value
+    if url.startswith("http://") and not address.is_loopback(address.host_of(url)):
+        yield (
+            f"{settings.api_url.source} is {url}: over http anybody on the way can read the token and "
+            "the results. Use https."
+        )
+    sources = {settings.tokens.source_for(code) for code in settings.projects}
+    for source in sorted(str(source) for source in sources if source and source.of_qase):
+        yield (
+            f"The token comes from {source}, since no Famacase setting holds one. If it is a token of "
+            "Qase, Famacase will refuse it: set FAMACASE_REPORTER_TOKEN."
+        )
