@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from .settings.resolve import preview, resolve
 from .settings.sources import ConfigFiles
 from .summary import Notices, internal_error
 from .upstream import imports
+
+if TYPE_CHECKING:
+    from .delivery.relay.process import Link
 
 # Options under which pytest runs no test: nothing is validated, requested or stored.
 _TESTLESS = (
@@ -42,7 +46,11 @@ def prepare(config: pytest.Config) -> None:
         imports.load_sparing_clients()
     if expected.needs_backend:
         # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
-        from . import wiring  # noqa: F401
+        from . import wiring
+
+        # An xdist worker has none of its own, nor has a session inside the test of another one.
+        if "PYTEST_XDIST_WORKER" not in os.environ and not _reporting:
+            config.stash[_LINK] = wiring.launch_relay(os.environ)
 
 
 def begin(config: pytest.Config) -> Session | None:
@@ -56,6 +64,9 @@ def begin(config: pytest.Config) -> Session | None:
     """
     config.stash[_STATE] = state = _begin(config)
     if not isinstance(state, Session):
+        link = config.stash.get(_LINK, None)
+        if link is not None:
+            link.close()
         return None
     _reporting.append(state)
     return state
@@ -147,7 +158,7 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         return Inactive(config, () if testless else resolution.warnings)
     if testless:
         return Inactive(config).silence_upstream()
-    session = Session(config, resolution.settings, resolution.warnings)
+    session = Session(config, resolution.settings, resolution.warnings, config.stash.get(_LINK, None))
     try:
         session.install()
     except UpstreamMismatch as error:
@@ -167,6 +178,7 @@ def _files(config: pytest.Config) -> ConfigFiles:
 
 _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
+_LINK: pytest.StashKey[Link | None] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.

@@ -18,6 +18,7 @@ from .settings.model import Settings
 from .summary import Notices, Progress, counted, internal_error
 
 if TYPE_CHECKING:
+    from .delivery.relay.process import Link
     from .delivery.transport import ControllerTransport, Leftovers, Transport
     from .upstream.capture import TestCapture
     from .upstream.patches import Installation
@@ -49,12 +50,16 @@ class Session:
         config: pytest's.
         settings: as resolved from all sources.
         notices: what the settings have to say to the user.
+        link: of a relay that has been launched already.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, notices: Sequence[str]) -> None:
+    def __init__(
+        self, config: pytest.Config, settings: Settings, notices: Sequence[str], link: Link | None = None
+    ) -> None:
         self.notices = Notices(config, notices)
         self._config = config
         self._settings = settings
+        self._link = link
         self._is_worker = self.notices.is_worker
         # What an xdist worker was handed by its controller.
         self._briefing: dict[str, Any] = (
@@ -145,7 +150,7 @@ class Session:
         else:
             self._note_earlier_sessions()
             self._transport = self._controller = wiring.controller_transport(
-                self._settings, self._config.rootpath, os.environ, self.notices.add
+                self._settings, self._config.rootpath, os.environ, self.notices.add, self._link
             )
 
     def _note_earlier_sessions(self) -> None:

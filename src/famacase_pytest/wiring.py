@@ -15,7 +15,7 @@ from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailabl
 from .delivery.outbox.directory import sessions
 from .delivery.outbox.store import Outbox
 from .delivery.outbox.writer import Writer
-from .delivery.relay.process import RelayProcess
+from .delivery.relay.process import Link, RelayProcess, launch
 from .delivery.transport import ControllerTransport, WorkerTransport
 from .settings.model import Settings
 
@@ -40,8 +40,20 @@ _LOOKED_AT = 20
 Tell = Callable[[str], None]
 
 
+def launch_relay(environ: Mapping[str, str]) -> Link | None:
+    """Launch the relay of a session that is not configured yet; None if that fails, which is said later."""
+    try:
+        return launch(environ)
+    except Exception:  # noqa: BLE001 (it is tried again when the session is configured, and said then)
+        return None
+
+
 def controller_transport(
-    settings: Settings, rootdir: Path, environ: Mapping[str, str], tell: Tell
+    settings: Settings,
+    rootdir: Path,
+    environ: Mapping[str, str],
+    tell: Tell,
+    link: Link | None = None,
 ) -> ControllerTransport:
     """The transport of a session's controller, or of a session without workers.
 
@@ -50,9 +62,10 @@ def controller_transport(
         rootdir: pytest's.
         environ: the process environment.
         tell: takes a line for the user.
+        link: of a relay that has been launched already.
     """
     outbox, writer = _open_outbox(settings, rootdir, tell)
-    relay = RelayProcess(relay_briefing(settings, outbox), environ)
+    relay = RelayProcess(relay_briefing(settings, outbox), environ, link)
     relay.ensure()
     return ControllerTransport(
         outbox,

@@ -20,6 +20,9 @@ from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import ApiError, Refused
 
+# Seconds between two looks at whether the relay is there.
+_LOOK = 0.5
+
 # Seconds beyond its deadline that the relay has to say how far it came.
 _GRACE = 2.0
 
@@ -237,6 +240,7 @@ class ControllerTransport(Transport):
         self._of_workers: list[dict[str, Any]] = []
         self._sent = 0
         self._lost = 0
+        self._look_at = 0.0
         self._is_away = False
         self._gave_up = False
         self._drained = False
@@ -307,7 +311,10 @@ class ControllerTransport(Transport):
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
         self._drained = False
         super().put(code, run_id, results)
-        self._relay.ensure()
+        now = System.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK
+            self._relay.ensure()
 
     def take_unstored(self, results: Sequence[dict[str, Any]]) -> None:
         """Take what an xdist worker could not store; see `unstored`."""

@@ -95,12 +95,15 @@ def main() -> None:
 
     The first line on standard input is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
     process), ``api_url``, ``tokens`` by project, ``project``, ``timeout``, ``attempts``, ``workers``,
-    ``batch_size``, ``flush_interval``, ``drain_timeout``. Without it there is nothing to do.
+    ``batch_size``, ``flush_interval``, ``drain_timeout``, ``environ``. Without it there is nothing to do.
     """
     line = sys.stdin.buffer.readline()
     if not line:
         return
     briefing = json.loads(line)
+    # The process may have been started before a plugin has set proxies or certificates.
+    os.environ.clear()
+    os.environ.update(briefing["environ"])
     _answer(0, pid=os.getpid())
     orders = _Orders(briefing["parent"])
     if briefing["outbox"] is None:

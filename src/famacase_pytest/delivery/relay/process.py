@@ -67,22 +67,25 @@ class RelayProcess:
         briefing: what the relay has to know; see ``relay.main``. It holds the tokens, which therefore stand
             on no command line and in no variable.
         environ: the process environment when pytest is configured.
+        link: of a relay that has been launched already; see `launch`.
 
     Attributes:
-        briefing: as given.
+        briefing: as given, with the environment.
         trouble: why there is no relay; None as long as there can be one.
     """
 
-    def __init__(self, briefing: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-        self.briefing = briefing
+    def __init__(
+        self, briefing: Mapping[str, Any], environ: Mapping[str, str], link: Link | None = None
+    ) -> None:
+        self.briefing = {**briefing, "environ": inherited(environ)}
         self.trouble: str | None = None
-        self._environ = inherited(environ)
+        self._launched = link
         self._owner = System.getpid()
         self._starts = 0
         self._number = 0
         self._unanswered: dict[int, bytes] = {}
         self._answers: dict[int, dict[str, Any]] = {}
-        self._link: _Link | None = None
+        self._link: Link | None = None
 
     def ensure(self) -> bool:
         """Start the relay, or once more if it has died; it is given the orders that are not answered yet.
@@ -98,12 +101,12 @@ class RelayProcess:
                 return False
             self._starts += 1
             try:
-                self._link = _Link(self._environ)
+                self._link, self._launched = self._launched or launch(self.briefing["environ"]), None
             except Exception as error:  # noqa: BLE001 (an audit hook may raise anything; what it was is said)
                 self._starts = _STARTS
                 self.trouble = f"No relay process can be started ({type(error).__name__}: {error})"
                 return False
-            self._link.write([_line(_import_path()), _line(self.briefing), *self._unanswered.values()])
+            self._link.write([_line(self.briefing), *self._unanswered.values()])
         return True
 
     def is_alive(self) -> bool:
@@ -199,8 +202,25 @@ class RelayProcess:
             self._link = None
 
 
-class _Link:
+def launch(environ: Mapping[str, str]) -> Link:
+    """Start a relay that waits for its briefing, and ends if there is none: what it imports takes a while.
+
+    Args:
+        environ: of the new process.
+
+    Raises:
+        Exception: of any kind, if no process can be started.
+    """
+    link = Link(inherited(environ))
+    link.write([_line(_import_path())])
+    return link
+
+
+class Link:
     """The pipes to and from one relay.
+
+    Args:
+        environ: of its process.
 
     Raises:
         Exception: of any kind, if no process can be started.
