@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 
 import pytest
+from scripted_api import ScriptedApi, error_of
 from scripted_server import EarlyNo, Half, Reset, Say
 
 from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, part_of
@@ -19,6 +20,10 @@ from famacase_pytest.errors import Refused, Unreachable
 
 def file(ref, content=None, name=None, **more):
     return Attachment(ref, name or f"{ref}.txt", content=ref.encode() if content is None else content, **more)
+
+
+def parts_of(*sources):
+    return [part_of(source, fingerprint(source)) for source in sources]
 
 
 def names_of(server):
@@ -191,13 +196,37 @@ def test_what_concerns_all_is_raised_and_what_was_stored_is_remembered(api, serv
     assert len(server.requests) == before + 2
 
 
-def test_a_failure_in_one_thread_stops_the_others(api, server):
-    known = {}
-    server.decide = lambda request: Say(401)
+def test_a_failure_in_one_thread_stops_the_others():
+    """The second request is answered when the thread of the first one has ended."""
+    api = ScriptedApi()
+    failing = []
+    under_way = threading.Barrier(2)
+
+    def rule(call):
+        if call.content == ["0.txt"]:
+            failing.append(threading.current_thread())
+            under_way.wait(10)
+            return error_of(401)
+        if call.content == ["1.txt"]:
+            under_way.wait(10)
+            failing[0].join(10)
+        return None
+
+    api.rule = rule
+    told = []
     with pytest.raises(Refused):
-        upload_all(api, "SMOKE", [file(str(n)) for n in range(400)], workers=2, known=known)
-    assert len(server.requests) < 20
-    assert known == {}
+        upload_parts(
+            api,
+            "P",
+            parts_of(*(file(str(number)) for number in range(6))),
+            workers=2,
+            scope="session",
+            uploaded=told.extend,
+            refused=lambda *why: None,
+            limits=Limits(files=1),
+        )
+    assert sorted(call.content for call in api.calls) == [["0.txt"], ["1.txt"]]
+    assert [part.file_name for part, _ in told] == ["1.txt"]
 
 
 @pytest.mark.parametrize("loss", [Reset(applied=True), Half()])
@@ -280,10 +309,6 @@ def test_files_are_closed_whatever_happens(api, server):
     gc.collect()
     assert len(opened) == 8
     assert all(stream.closed for stream in opened)
-
-
-def parts_of(*sources):
-    return [part_of(source, fingerprint(source)) for source in sources]
 
 
 def test_the_key_of_a_request_follows_from_its_files_in_their_order():
