@@ -229,6 +229,7 @@ LEFT = """
     import os
     import pathlib
     import signal
+    import threading
     import unittest.mock
     import freezegun
     import pytest
@@ -258,6 +259,8 @@ LEFT = """
                     os.kill(pid, signal.SIGKILL)
                 while found & set(relays()):
                     pass
+                # The session looks after its relay with the next result, though not with each of a quick suite.
+                threading.Event().wait(0.1)
                 return
         pytest.fail("there is no relay")
 

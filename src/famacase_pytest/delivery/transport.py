@@ -21,7 +21,7 @@ from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import ApiError, Refused
 
 # Seconds between two looks at whether the relay is there.
-_LOOK = 0.5
+_LOOK = 0.05
 
 # Seconds beyond its deadline that the relay has to say how far it came.
 _GRACE = 2.0
