@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/famacase demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 tests_unit tests tests_e2e $(DELIVERY:%=--ignore=%)
+	$(BIN)/python -m pytest -q -n 2 tests_unit tests_wire tests tests_e2e $(DELIVERY:%=--ignore=%)
 
 # What delivery survives: faults of the network, of processes and of disks, hostile suites, and what is sent later.
 test-delivery: $(STAMP)

@@ -8,7 +8,8 @@ that what they leave behind shows.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,21 @@ def sample(project: Project) -> Project:
 def runs(api: ReporterApi) -> Runs:
     """The runs that come to be during the test. Tests that run side by side need a server each."""
     return Runs(api)
+
+
+@pytest.fixture
+def mounted() -> Iterator[Callable[..., Path]]:
+    """Mounts a file system for the length of a test: ``mounted(where, *arguments)``, those of mount."""
+    mounts = []
+
+    def mount(where: Path, *arguments: str) -> Path:
+        where.mkdir(exist_ok=True)
+        done = subprocess.run(["mount", *arguments, str(where)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"needs the right to mount file systems: {done.stderr.strip()}")
+        mounts.append(where)
+        return where
+
+    yield mount
+    for where in mounts:
+        subprocess.run(["umount", "--lazy", str(where)], check=True)

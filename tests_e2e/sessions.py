@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from contract import violations
-from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.api.client import API_ROOT, ReporterApi
 from famacase_pytest.errors import Refused
 from famacase_pytest.server.process import ServerProcess
 from fault_layer import FaultLayer
@@ -301,6 +302,23 @@ class Runs:
         named = {result["title"]: result for result in results}
         assert len(named) == len(results), [result["title"] for result in results]
         return named
+
+
+def stored_content(url: str, project: str, file_id: str) -> bytes:
+    """What the back end gives for a file that it holds.
+
+    Args:
+        url: the back end's.
+        project: the project's code.
+        file_id: the back end's id of the file.
+    """
+    answer = requests.get(
+        f"{url}{API_ROOT}/projects/{project}/attachments/{file_id}",
+        headers={"Authorization": f"Token {TOKENS[project]}"},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    return answer.content
 
 
 def _run_or_none(api: ReporterApi, code: str, run_id: int) -> dict[str, Any] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from fault_layer import FOREVER, reset
@@ -37,24 +35,6 @@ NEVER_FULL = """
     def shrinking():
         pass
 """
-
-
-@pytest.fixture
-def mounted(tmp_path):
-    """Mounts a file system for the length of a test."""
-    mounts = []
-
-    def mount(where, *arguments):
-        where.mkdir(exist_ok=True)
-        done = subprocess.run(["mount", *arguments, str(where)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"needs the right to mount file systems: {done.stderr.strip()}")
-        mounts.append(where)
-        return where
-
-    yield mount
-    for where in mounts:
-        subprocess.run(["umount", "--lazy", str(where)], check=True)
 
 
 def test_files_of_pytest_cannot_grow_any_more(project, runs):

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fault_layer import FOREVER, hang
+from sessions import stored_content
 from watched import stored_files
 
 # For libraries that are pytest plugins: sessions of this directory load none that they do not name.
@@ -259,7 +260,7 @@ LEFT = """
                     os.kill(pid, signal.SIGKILL)
                 while found & set(relays()):
                     pass
-                # The session looks after its relay with the next result, though not with each of a quick suite.
+                # The session looks after its relay with the next result, but not more often than this.
                 threading.Event().wait(0.1)
                 return
         pytest.fail("there is no relay")
@@ -283,7 +284,7 @@ LEFT = """
 
 
 @pytest.fixture
-def delivered(project, server, api, runs):
+def delivered(project, server, runs):
     """Runs a session of a suite, of which everything must have arrived; gives its results by title."""
 
     def run(suite, *arguments, conftest=None, counts, files, notices=(), **environ):
@@ -310,7 +311,7 @@ def delivered(project, server, api, runs):
         assert stored_files(server, mark) == sorted(f"{mark}-{name}" for name in files)
         project_attachments = [entry for result in results for entry in attachments(result)]
         return {
-            entry["file_name"][len(mark) + 1 :]: api.get_attachment("SMOKE", entry["id"])
+            entry["file_name"][len(mark) + 1 :]: stored_content(server.url, "SMOKE", entry["id"])
             for entry in project_attachments
         }
 

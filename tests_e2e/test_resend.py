@@ -33,7 +33,7 @@ SUITE = """
 NEWER_RELEASE = """
     import sys
     from famacase_pytest.delivery.outbox import ledger, store, writer
-    for schema in (store._SESSION, ledger.LEDGER, writer.WRITER):
+    for schema in (store.SESSION_SCHEMA, ledger.LEDGER, writer.WRITER):
         object.__setattr__(schema, "version", 2)
         object.__setattr__(schema, "upgrades", {1: "CREATE TABLE more (value TEXT)"})
     from famacase_pytest.cli.main import main

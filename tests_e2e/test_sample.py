@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fault_layer import Exchange
-from sessions import Outcome, Runs, copy_sample, new_project, recording
+from sessions import Outcome, Runs, copy_sample, new_project, recording, stored_content
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
@@ -190,9 +190,9 @@ def test_a_step_that_fails(reported):
     assert result["message"] == "ValueError: no such article"
 
 
-def test_attachments_byte_by_byte(reported, api):
+def test_attachments_byte_by_byte(reported, server):
     held = [
-        (entry["file_name"], api.get_attachment("SMOKE", entry["id"]))
+        (entry["file_name"], stored_content(server.url, "SMOKE", entry["id"]))
         for entry in reported.one("test_attachments")["attachments"]
     ]
     report = ("report.html", b"<h1>Report</h1>")
@@ -200,8 +200,8 @@ def test_attachments_byte_by_byte(reported, api):
     steps = reported.one("test_nested_steps")["steps"]
     (request,) = steps[0]["execution"]["attachments"]
     (check,) = steps[1]["steps"][0]["steps"][0]["execution"]["attachments"]
-    assert api.get_attachment("SMOKE", request["id"]) == b"GET /shop"
-    assert api.get_attachment("SMOKE", check["id"]) == b"number is fine"
+    assert stored_content(server.url, "SMOKE", request["id"]) == b"GET /shop"
+    assert stored_content(server.url, "SMOKE", check["id"]) == b"number is fine"
 
 
 def test_equal_files_are_uploaded_once(reported):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import mimetypes
 import os
 import re
-import stat
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Callable, NamedTuple
 
@@ -33,7 +31,6 @@ class Run(NamedTuple):
         body: the contract's RunCreate to create it with, None for a run that exists.
         key: the Idempotency-Key of that request.
         environment_slug: to be replaced by the environment's id in the body before the run is created.
-        complete: whether the session wants it completed once all is delivered.
         publish: whether the session wants a public link.
         requested: whether the session has reached the point where completion is due.
     """
@@ -43,7 +40,6 @@ class Run(NamedTuple):
     body: Mapping[str, Any] | None = None
     key: str | None = None
     environment_slug: str | None = None
-    complete: bool = False
     publish: bool = False
     requested: bool = False
 
@@ -115,27 +111,6 @@ class Attachment:
         if (self.path is None) == (self.content is None):
             raise ValueError(f"attachment {self.file_name!r}: exactly one of path and content must be given")
 
-    def size(self) -> int:
-        """Its size in bytes now.
-
-        Raises:
-            OSError: the file is missing, unreadable or not a regular file (a pipe would block its reader).
-        """
-        if self.content is not None:
-            return len(self.content)
-        assert self.path is not None
-        status = os.stat(self.path)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"not a regular file: {self.path}")
-        return status.st_size
-
-    def open(self) -> BinaryIO:
-        """Its bytes from the start, as a file opened for reading. Raises OSError as open() does."""
-        if self.content is not None:
-            return io.BytesIO(self.content)
-        assert self.path is not None
-        return open(self.path, "rb")
-
 
 class Fingerprint(NamedTuple):
     """What makes two files equal within a project; `size` (bytes) follows from the hash and comes along."""
@@ -155,14 +130,19 @@ class Part:
         mime_type: as it is sent.
         size: bytes that are sent, fixed here, since the request's length is announced before them.
         open: gives the bytes from the start; called once an attempt.
-        sha256: of these bytes, to notice a file that was rewritten meanwhile; None: not checked.
+        sha256: of these bytes, to notice a file that was rewritten meanwhile.
     """
 
     file_name: str
     mime_type: str
     size: int
     open: Callable[[], BinaryIO] = field(repr=False)
-    sha256: str | None = None
+    sha256: str
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes two files equal within a project."""
+        return Fingerprint(self.sha256, self.size, self.file_name, self.mime_type)
 
 
 class Origin(NamedTuple):
@@ -216,6 +196,7 @@ class StoredFile:
     @property
     def part(self) -> Part:
         """Its part in an upload request. Only for a file without a problem."""
+        assert self.sha256 is not None
         return Part(self.file_name, self.mime_type, self.size, self.open, self.sha256)
 
 
@@ -296,14 +277,6 @@ def reason_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def refs_of(payload: Mapping[str, Any]) -> list[str]:
-    """The references in a payload, each once, in order of first mention, steps of any depth included."""
-    found: dict[str, None] = {}
-    for entry in _entries(payload):
-        found.setdefault(entry["id"])
-    return list(found)
-
-
 def resolve_refs(payload: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
     """A payload whose attachments bear the back end's ids.
 
@@ -350,15 +323,6 @@ def note_missing(payload: Mapping[str, Any], missing: Sequence[tuple[str, str]])
     message = answer.get("message")
     answer["message"] = f"{message}\n\n{note}" if message else note
     return answer
-
-
-def _entries(payload: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from payload.get("attachments") or ()
-    waiting = list(reversed(payload.get("steps") or ()))
-    while waiting:
-        step = waiting.pop()
-        yield from (step.get("execution") or {}).get("attachments") or ()
-        waiting.extend(reversed(step.get("steps") or ()))
 
 
 def _resolved(entries: Any, ids: Mapping[str, str]) -> list[dict[str, Any]]:

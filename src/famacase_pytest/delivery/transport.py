@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from famacase_pytest import errors
-from famacase_pytest.delivery.models import Attachment, CapturedResult, Run, StoredFile
+from famacase_pytest.delivery.models import (
+    Attachment,
+    CapturedResult,
+    Run,
+    StoredFile,
+    clean_mime_type,
+    clean_name,
+    reason_of,
+    sendable,
+)
+from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, open_file, origin_of
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.store import Outbox, finish, is_anything_left, open_runs
 from famacase_pytest.delivery.outbox.writer import Writer
@@ -389,7 +399,7 @@ class ControllerTransport(Transport):
             reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
         rejected = self._ledger.rejected()
         return Leftovers(
-            delivered=self._ledger.settled_count() - len(rejected) + self._sent,
+            delivered=self._ledger.count_done() - len(rejected) + self._sent,
             waiting=self._count_waiting(),
             rejected=tuple(entry.reason for entry in rejected),
             lost=self._lost,
@@ -623,23 +633,38 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _packed(code: str, run_id: int, result: CapturedResult) -> dict[str, Any]:
-    """A result with its files, as it travels over a pipe; see ``relay.main``."""
+    """A result with the contents of its files, as it travels over a pipe; see ``relay.main``."""
+    files = [_packed_file(source, result.copies.get(source.ref)) for source in result.files]
+    return {"project": code, "run_id": run_id, "payload": System.dumps(result.payload), "files": files}
+
+
+def _packed_file(source: Attachment, copied: StoredFile | None) -> dict[str, Any]:
     from base64 import b64encode
 
-    files = []
-    for source in result.files:
-        copied = result.copies.get(source.ref)
-        content = source.content
-        if copied is not None and not copied.problem:
-            with contextlib.suppress(OSError), copied.open() as file:
-                content = file.read()
-        files.append(
-            {
-                "ref": source.ref,
-                "file_name": source.file_name,
-                "mime_type": source.mime_type,
-                "path": source.path if content is None else None,
-                "content": None if content is None else b64encode(content).decode(),
-            }
-        )
-    return {"project": code, "run_id": run_id, "payload": System.dumps(result.payload), "files": files}
+    name = clean_name(source.file_name)
+    packed = {"ref": source.ref, "file_name": name, "mime_type": clean_mime_type(source.mime_type, name)}
+    try:
+        content = b64encode(_content_of(source, copied)).decode()
+    except (OSError, ValueError, Unstorable) as error:
+        return {**packed, "content": None, "problem": sendable(reason_of(error))}
+    return {**packed, "content": content, "problem": None}
+
+
+def _content_of(source: Attachment, copied: StoredFile | None) -> bytes:
+    """The bytes of a file: of its copy if there is one, else as it is now.
+
+    Raises:
+        OSError, ValueError, Unstorable: it cannot be read, or is too large.
+    """
+    if copied is not None and not copied.problem:
+        with contextlib.suppress(OSError), copied.open() as stored:
+            return stored.read()
+    if source.content is not None:
+        check_size(len(source.content))
+        return source.content
+    assert source.path is not None
+    file = open_file(origin_of(source.path).path)
+    try:
+        return b"".join(file.chunks())
+    finally:
+        file.close()

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from scripted_api import ScriptedApi
 
 from famacase_pytest.delivery.models import Attachment, Run
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.relay.deliver import Delivery
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
+
+from .scripted_api import ScriptedApi
 
 
 class Clock:
@@ -81,7 +82,7 @@ class Relay:
 
     def want_completed(self, project: str = "P", run: int = 1, **more: Any) -> None:
         """The session has ended, and wants the run completed."""
-        self.outbox.add_run(Run(project, run, **{"complete": True, "requested": True, **more}))
+        self.outbox.add_run(Run(project, run, **{"requested": True, **more}))
 
     def round(self) -> None:
         """Deliver what comes next."""
@@ -96,7 +97,7 @@ class Relay:
         """The ids of the results that wait."""
         return [item.result_id for item in self.outbox.pending(self.ledger, 1000)]
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Do what is due, as the thread would, without any time passing."""
         if self._busy:
             return  # this is in the middle of a step
@@ -117,7 +118,7 @@ class Relay:
 
     def drain(self, seconds: float = 60.0, stop: threading.Event | None = None, **options: Any) -> bool:
         """Wait for the end, while the thread works."""
-        self.clock.meanwhile = self.settle
+        self.clock.meanwhile = self.catch_up
         return self.loop.drain(seconds, stop or threading.Event(), **options)
 
 

@@ -110,7 +110,7 @@ class ScriptedApi:
         self._answer(call, lambda: self.results[code, run_id].update(store))
 
     def upload(self, code: str, parts: Sequence[Any], key: str) -> list[str]:
-        contents = [ExactReader(part).read() for part in parts]
+        contents = [b"".join(iter(ExactReader(part).read, b"")) for part in parts]
 
         def store() -> list[str]:
             ids = []

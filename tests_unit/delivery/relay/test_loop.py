@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from scripted_api import Death, Lost, error_of
 
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.relay import deliver
 from famacase_pytest.delivery.relay.loop import FIRST_PAUSE, LAST_TRY, MAX_PAUSE, POLL
 from famacase_pytest.delivery.system import SystemClock
+
+from .scripted_api import Death, Lost, error_of
 
 FOR_EVER = 10_000.0
 
@@ -42,7 +44,7 @@ def test_a_result_waits_for_others_as_long_as_the_flush_interval(relay):
     assert 0 < relay.loop.step() < POLL
     assert relay.api.calls == []
     relay.clock.now += 0.05
-    relay.settle()
+    relay.catch_up()
     assert [call.content for call in relay.api.calls] == [["a", "b"]]
 
 
@@ -59,24 +61,24 @@ def test_each_flush_has_an_interval_of_its_own(relay):
 def test_without_an_interval_nothing_waits(make_relay):
     relay = make_relay(flush_interval=0.0)
     relay.put("a")
-    relay.settle()
+    relay.catch_up()
     assert relay.left() == []
 
 
 def test_a_full_batch_is_sent_at_once(relay):
     for number in range(12):
         relay.put(str(number))
-    relay.settle()
+    relay.catch_up()
     assert [len(call.content) for call in relay.api.calls] == [10, 2]
 
 
 def test_so_is_one_that_is_full_by_its_bytes(relay, monkeypatch):
     monkeypatch.setattr(deliver, "MAX_POST_BYTES", 300)
     relay.put("a", message="x" * 200)
-    relay.settle()
+    relay.catch_up()
     assert relay.api.calls == []
     relay.put("b", message="x" * 200)
-    relay.settle()
+    relay.catch_up()
     assert [call.content for call in relay.api.calls] == [["a"], ["b"]]
 
 
@@ -86,11 +88,11 @@ def test_what_an_earlier_relay_was_delivering_waits_for_no_others(relay):
     with pytest.raises(Death):
         relay.pass_time(2)
     successor = relay.again(flush_interval=FOR_EVER)
-    successor.settle()
+    successor.catch_up()
     assert successor.left() == []
     # What comes then waits as usual.
     successor.put("b")
-    successor.settle()
+    successor.catch_up()
     assert successor.left() == ["b"]
 
 
@@ -116,10 +118,10 @@ def test_the_server_can_ask_for_a_longer_pause(relay, asked, pause):
     relay.api.script["post_results"].append(error_of(503, retry_after=asked))
     relay.put("a")
     relay.pass_time(1)
-    relay.settle()
+    relay.catch_up()
     assert relay.loop.step() == pause
     relay.clock.now += pause
-    relay.settle()
+    relay.catch_up()
     assert relay.left() == []
 
 
@@ -131,7 +133,7 @@ def test_after_a_success_the_pauses_begin_anew(relay):
     relay.api.script["post_results"].append(error_of(503))
     relay.put("b")
     relay.pass_time(1)
-    relay.settle()
+    relay.catch_up()
     assert relay.loop.step() == FIRST_PAUSE
 
 
@@ -139,7 +141,7 @@ def test_other_processes_can_read_why_it_is_away_until_it_is_back(relay):
     relay.api.script["post_results"] += [error_of(503), error_of(None)]
     relay.put("a")
     relay.pass_time(1)
-    relay.settle()
+    relay.catch_up()
     assert (relay.loop.away, relay.ledger.state()["away"]) == ("away with 503", "away with 503")
     relay.pass_time(20)
     assert (relay.loop.away, relay.ledger.state()["away"]) == (None, None)
@@ -325,7 +327,7 @@ def test_a_long_round_in_which_the_back_end_takes_one_thing_after_the_other_is_n
     for number in range(30):
         relay.put(str(number), files=[f"{number}.txt"])
     relay.pass_time(1)
-    relay.settle()
+    relay.catch_up()
     assert "get_project" not in relay.api.count()
     assert len(relay.api.calls) == 6
     assert relay.left() == []
@@ -361,15 +363,19 @@ def test_a_drain_gives_up_after_two_of_them(relay, outbox):
     assert relay.drain()
 
 
-def test_what_could_not_be_acknowledged_is_sent_again(relay, outbox):
+def test_what_could_not_be_acknowledged_is_sent_again(relay, monkeypatch):
     """As on a full disk: the back end has it, and the ledger does not say so."""
-    database = relay.ledger._database
+
+    def fail(items):
+        raise OutboxUnavailable("The disk is full.")
+
     relay.put("a")
-    database.rows("PRAGMA query_only=ON")
-    relay.pass_time(1)
-    relay.settle()
+    with monkeypatch.context() as full:
+        full.setattr(relay.ledger, "acknowledge", fail)
+        relay.pass_time(1)
+        relay.catch_up()
     assert relay.left() == ["a"]
-    database.rows("PRAGMA query_only=OFF")
+    assert relay.loop.trouble == "The disk is full."
     relay.pass_time(10)
     assert relay.left() == []
     assert [call.content for call in relay.api.calls] == [["a"], ["a"]]
@@ -386,7 +392,7 @@ def test_the_thread_delivers_until_it_is_stopped(make_relay):
     relay.put("b")
     assert relay.loop.drain(60.0, threading.Event())
     relay.loop.stop()
-    assert not relay.loop._thread.is_alive()
+    assert "famacase-delivery" not in [thread.name for thread in threading.enumerate()]
     assert sorted(relay.api.results["P", 1]) == ["a", "b"]
     assert relay.loop.failure is None
 

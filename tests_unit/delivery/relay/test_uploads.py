@@ -1,318 +1,189 @@
-"""The files of a batch: groups, equal files, refused and unreadable ones, over HTTP to a scripted server."""
+"""Groups of files: several requests at a time, refused and unreadable files, and the keys of requests."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
+import hashlib
+import io
 import threading
 import uuid
-from collections import Counter
 
 import pytest
-from scripted_api import ScriptedApi, error_of
-from scripted_server import EarlyNo, Half, Reset, Say
 
-from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, part_of
-from famacase_pytest.delivery.models import MIB, Attachment, Limits, Part
-from famacase_pytest.delivery.relay.uploads import request_key, upload_all, upload_parts
+from famacase_pytest.delivery.models import Part
+from famacase_pytest.delivery.relay.uploads import request_key, upload_parts
 from famacase_pytest.errors import Refused, Unreachable
 
-
-def file(ref, content=None, name=None, **more):
-    return Attachment(ref, name or f"{ref}.txt", content=ref.encode() if content is None else content, **more)
+from .scripted_api import ScriptedApi, error_of
 
 
-def parts_of(*sources):
-    return [part_of(source, fingerprint(source)) for source in sources]
+@pytest.fixture
+def api():
+    return ScriptedApi()
 
 
-def names_of(server):
-    return [[name for name, _, _ in request.files] for request in server.requests]
+def file(name, content=None, opener=None):
+    content = name.encode() if content is None else content
+    digest = hashlib.sha256(content).hexdigest()
+    return Part(f"{name}.txt", "text/plain", len(content), opener or (lambda: io.BytesIO(content)), digest)
 
 
-def refuse_with(bad, status=422):
-    """A server that refuses every request in which one of these files is."""
+class Outcome:
+    """What came of one call.
 
-    def decide(request):
-        if bad & {name for name, _, _ in request.files}:
-            return Say(status, {"detail": "not this one"})
-        return None
+    Attributes:
+        told: the names of the files that each request has stored.
+        refused: why a file cannot be uploaded, by its name.
+        failed: the names of the files on which alone the server failed, and its status.
+    """
 
-    return decide
+    def __init__(self):
+        self.told = []
+        self.refused = {}
+        self.failed = []
 
+    @property
+    def stored(self):
+        return {name for names in self.told for name in names}
 
-def test_equal_files_are_sent_once_and_every_reference_gets_the_id(api, server, tmp_path):
-    path = tmp_path / "x.txt"
-    path.write_bytes(b"same")
-    known = {}
-    outcome = upload_all(
-        api,
-        "SMOKE",
-        [
-            file("1", b"same", "x.txt"),
-            Attachment("2", "dir/x.txt", path=str(path)),
-            file("3", b"same", "other-name.txt"),
-            file("4", b"same", "x.txt", mime_type="text/x-other"),
-            file("5", b"other", "x.txt"),
-        ],
-        workers=4,
-        known=known,
-    )
-    assert names_of(server) == [["x.txt", "other-name.txt", "x.txt", "x.txt"]]
-    assert outcome.problems == {}
-    assert outcome.ids["1"] == outcome.ids["2"]
-    assert len(set(outcome.ids.values())) == 4
-    assert set(known.values()) == set(outcome.ids.values())
+    def upload(self, api, parts, workers=1, scope="session"):
+        failed = upload_parts(
+            api,
+            "P",
+            parts,
+            workers=workers,
+            scope=scope,
+            uploaded=lambda received: self.told.append([part.file_name for part, _ in received]),
+            refused=lambda part, reason: self.refused.__setitem__(part.file_name, reason),
+        )
+        self.failed = [(part.file_name, error.status) for part, error in failed]
+        return self
 
 
-def test_what_is_known_is_not_sent_again_in_the_same_project(api, server):
-    known = {}
-    first = upload_all(api, "A", [file("1"), file("2")], workers=1, known=known)
-    second = upload_all(api, "A", [file("2"), file("3")], workers=1, known=known)
-    third = upload_all(api, "B", [file("2")], workers=1, known=known)
-    assert names_of(server) == [["1.txt", "2.txt"], ["3.txt"], ["2.txt"]]
-    assert second.ids["2"] == first.ids["2"] != third.ids["2"]
+def upload(api, parts, **options):
+    return Outcome().upload(api, parts, **options)
 
 
-def test_no_files_are_no_request(api, server):
-    outcome = upload_all(api, "SMOKE", [], workers=4, known={})
-    assert (outcome.ids, outcome.problems, server.requests) == ({}, {}, [])
+def about(status, *names):
+    """A rule: requests with one of these files fail."""
+    return lambda call: error_of(status, "not this one") if set(names) & set(call.content) else None
 
 
-def test_requests_run_side_by_side_up_to_the_workers(api, server):
+def numbered(count):
+    return [file(str(number)) for number in range(count)]
+
+
+def test_no_files_are_no_request(api):
+    outcome = upload(api, [], workers=4)
+    assert (outcome.told, outcome.failed, api.calls) == ([], [], [])
+
+
+def test_requests_run_side_by_side_up_to_the_workers(api):
     """Each request waits for a second one: with one at a time the barrier would break."""
     together = threading.Barrier(2)
-    running, most = Counter(), []
+    running, most = [], []
 
-    def decide(request):
-        running["now"] += 1
-        most.append(running["now"])
-        together.wait(5)
-        running["now"] -= 1
-        return None
+    def rule(call):
+        running.append(call)
+        most.append(len(running))
+        together.wait(60)
+        running.remove(call)
 
-    server.decide = lambda request: decide(request)
-    server.lock = contextlib.nullcontext()
-    sources = [file(str(n)) for n in range(80)]
-    outcome = upload_all(api, "SMOKE", sources, workers=2, known={})
-    assert len(outcome.ids) == 80
-    assert [len(names) for names in names_of(server)] == [20] * 4
+    api.rule = rule
+    assert len(upload(api, numbered(80), workers=2).stored) == 80
+    assert [len(call.content) for call in api.calls] == [20] * 4
     assert max(most) == 2
-    keys = {request.headers["Idempotency-Key"] for request in server.requests}
-    assert len(keys) == 4
-
-
-def test_a_file_that_cannot_be_read_is_a_problem_of_its_own(api, server, tmp_path):
-    large = tmp_path / "large.bin"
-    with large.open("wb") as stream:
-        stream.truncate(32 * MIB + 1)  # sparse: it is refused by its size, not after reading it
-    outcome = upload_all(
-        api,
-        "SMOKE",
-        [
-            file("good"),
-            Attachment("missing", "m.txt", path=str(tmp_path / "missing")),
-            Attachment("folder", "f.txt", path=str(tmp_path)),
-            Attachment("large", "l.bin", path=str(large)),
-        ],
-        workers=4,
-        known={},
-    )
-    assert list(outcome.ids) == ["good"]
-    assert outcome.problems["missing"] == "the file does not exist"
-    assert "not a regular file" in outcome.problems["folder"]
-    assert outcome.problems["large"] == "32.0 MiB, more than the 32 MiB that one file may have"
-    assert names_of(server) == [["good.txt"]]
-
-
-def test_the_limit_is_inclusive(api):
-    exact = Limits(file_bytes=4)
-    outcome = upload_all(
-        api, "SMOKE", [file("1", b"1234"), file("2", b"12345")], workers=1, known={}, limits=exact
-    )
-    assert (list(outcome.ids), list(outcome.problems)) == (["1"], ["2"])
+    assert len({call.key for call in api.calls}) == 4
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
-def test_a_refused_group_is_halved_until_the_offender_stands_alone(api, server, status):
-    server.decide = refuse_with({"7.txt", "12.txt"}, status)
-    outcome = upload_all(api, "SMOKE", [file(str(n)) for n in range(20)], workers=4, known={})
-    assert set(outcome.problems) == {"7", "12"}
-    assert outcome.problems["7"] == f"refused by the server: {status} not this one"
-    assert len(outcome.ids) == 18
-    attempts = Counter(str(request.files) for request in server.requests)
-    assert max(attempts.values()) == 1  # nothing is sent twice in the same company
-    keys = [request.headers["Idempotency-Key"] for request in server.requests]
-    assert len(set(keys)) == len(keys)  # another content has another key
+def test_a_refused_group_is_halved_until_the_offender_stands_alone(api, status):
+    api.rule = about(status, "7.txt", "12.txt")
+    outcome = upload(api, numbered(20), workers=4)
+    assert outcome.refused == dict.fromkeys(
+        ("7.txt", "12.txt"), f"refused by the server: {status} not this one"
+    )
+    assert len(outcome.stored) == 18
+    requests = [tuple(call.content) for call in api.calls]
+    assert len(set(requests)) == len(requests)  # nothing is sent twice in the same company
+    assert len({call.key for call in api.calls}) == len(requests)  # another content has another key
 
 
-def test_a_refusal_that_is_not_about_the_content_is_not_halved(api, server):
-    server.script.append(Say(405, {"detail": "no uploads here"}))
-    outcome = upload_all(api, "SMOKE", [file("1"), file("2")], workers=1, known={})
-    assert set(outcome.problems) == {"1", "2"}
-    assert len(server.requests) == 1
+def test_a_refusal_that_is_not_about_the_content_is_not_halved(api):
+    api.script["upload"].append(error_of(405))
+    assert set(upload(api, numbered(2)).refused) == {"0.txt", "1.txt"}
+    assert len(api.calls) == 1
 
 
-def test_an_answer_before_the_whole_body_was_sent_counts(api, server):
-    server.script.append(EarlyNo(413))
-    outcome = upload_all(api, "SMOKE", [file("1", b"x" * 8 * MIB)], workers=1, known={})
-    assert outcome.problems == {"1": "refused by the server: 413 too large"}
-
-
-def test_a_file_on_which_the_server_fails_holds_no_other_back(api, server):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_file_on_which_the_server_fails_holds_no_other_back(api, workers):
     """Whether it is given up is for the caller to say, who knows of earlier rounds."""
-    known = {}
-    server.decide = lambda request: Say(500) if any(name == "7.txt" for name, *_ in request.files) else None
-    sources = [file(str(n)) for n in range(60)]
-    for workers in (1, 3):
-        with pytest.raises(Unreachable, match="500"):
-            upload_all(api, "SMOKE", sources, workers=workers, known=known)
-        assert len(known) == 59
+    api.rule = about(500, "7.txt")
+    outcome = upload(api, numbered(60), workers=workers)
+    assert outcome.failed == [("7.txt", 500)]
+    assert (len(outcome.stored), outcome.refused) == (59, {})
 
 
-def test_a_server_that_fails_on_all_files_is_not_asked_for_each(api, server):
-    server.decide = lambda request: Say(500)
+def test_a_server_that_fails_on_all_files_is_not_asked_for_each(api):
+    api.rule = lambda call: error_of(500)
     with pytest.raises(Unreachable):
-        upload_all(api, "SMOKE", [file(str(n)) for n in range(60)], workers=1, known={})
-    assert len(server.requests) < 12
+        upload(api, numbered(60))
+    assert len(api.calls) < 12
 
 
-@pytest.mark.parametrize(("answer", "error"), [(Say(401), Refused), (Say(404), Refused)])
-def test_what_concerns_all_is_raised_and_what_was_stored_is_remembered(api, server, answer, error):
-    known = {}
-
-    def decide(request):
-        return answer if request.files[0][0] == "20.txt" else None
-
-    server.decide = decide
-    sources = [file(str(n)) for n in range(60)]
-    with pytest.raises(error):
-        upload_all(api, "SMOKE", sources, workers=1, known=known)
-    assert len(known) == 20
-    server.decide = None
-    before = len(server.requests)
-    outcome = upload_all(api, "SMOKE", sources, workers=3, known=known)
-    assert len(outcome.ids) == 60
-    assert len(server.requests) == before + 2
+@pytest.mark.parametrize("status", [401, 404])
+def test_what_concerns_all_is_raised_and_what_was_stored_is_told(api, status):
+    api.script["upload"] += [None, error_of(status)]
+    outcome = Outcome()
+    with pytest.raises(Refused):
+        outcome.upload(api, numbered(60))
+    assert len(outcome.stored) == 20
 
 
-def test_a_failure_in_one_thread_stops_the_others():
+def test_a_failure_in_one_thread_stops_the_others(api):
     """The second request is answered when the thread of the first one has ended."""
-    api = ScriptedApi()
+    failed = threading.Event()
     failing = []
     under_way = threading.Barrier(2)
+    first, second = (part.file_name for part in numbered(21)[::20])
 
     def rule(call):
-        if call.content == ["0.txt"]:
+        under_way.wait(10)
+        if first in call.content:
             failing.append(threading.current_thread())
-            under_way.wait(10)
+            failed.set()
             return error_of(401)
-        if call.content == ["1.txt"]:
-            under_way.wait(10)
-            failing[0].join(10)
+        failed.wait(10)
+        failing[0].join(10)
         return None
 
     api.rule = rule
-    told = []
+    outcome = Outcome()
     with pytest.raises(Refused):
-        upload_parts(
-            api,
-            "P",
-            parts_of(*(file(str(number)) for number in range(6))),
-            workers=2,
-            scope="session",
-            uploaded=told.extend,
-            refused=lambda *why: None,
-            limits=Limits(files=1),
-        )
-    assert sorted(call.content for call in api.calls) == [["0.txt"], ["1.txt"]]
-    assert [part.file_name for part, _ in told] == ["1.txt"]
+        outcome.upload(api, numbered(100), workers=2)
+    assert len(api.calls) == 2
+    assert [second in names for names in outcome.told] == [True]
 
 
-@pytest.mark.parametrize("loss", [Reset(applied=True), Half()])
-def test_after_a_lost_answer_the_same_key_is_sent_and_only_one_copy_is_referred_to(api, server, loss):
-    server.script.append(loss)
-    known = {}
-    outcome = upload_all(api, "SMOKE", [file("1"), file("2")], workers=2, known=known)
-    first, second = server.requests
-    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
-    assert first.files == second.files
-    assert sorted(known.values()) == sorted(outcome.ids.values())
-    assert len(outcome.ids) == 2
+def test_a_file_that_shrinks_or_changes_after_its_fingerprint_fails_alone(api):
+    def gone():
+        raise FileNotFoundError("gone")
 
-
-def test_a_file_that_shrinks_or_changes_after_its_fingerprint_fails_alone(api, server, tmp_path, monkeypatch):
-    kept, shrunk, grown, gone, rewritten = (
-        tmp_path / name for name in ("kept", "shr", "grown", "gone", "rew")
-    )
-    paths = (kept, shrunk, grown, gone, rewritten)
-    for path in paths:
-        path.write_bytes(b"0123456789" * 20_000)
-
-    def tamper(source):
-        print_ = fingerprint(source)
-        if source.ref == "rew":
-            shrunk.write_bytes(b"0123")
-            grown.write_bytes(b"0123456789" * 20_000 + b"more")
-            gone.unlink()
-            rewritten.write_bytes(b"x123456789" * 20_000)
-        return print_
-
-    monkeypatch.setattr("famacase_pytest.delivery.relay.uploads.fingerprint", tamper)
-    # Names differ, so that equal content is not taken for one file.
-    sources = [Attachment(path.name, path.name, path=str(path)) for path in paths]
-    outcome = upload_all(api, "SMOKE", sources, workers=1, known={})
-    assert set(outcome.ids) == {"kept", "grown"}
-    assert outcome.problems == {
-        "shr": "it became shorter while it was sent",
-        "gone": "the file does not exist",
-        "rew": "it changed while it was sent",
+    content = b"0123456789" * 20_000
+    others = {"shrunk": b"0123", "grown": content + b"more", "rewritten": b"x" + content[1:]}
+    parts = [file("kept", content), file("gone", content, gone)]
+    parts += [file(name, content, lambda now=now: io.BytesIO(now)) for name, now in others.items()]
+    outcome = upload(api, parts)
+    assert outcome.told == [["kept.txt", "grown.txt"]]
+    assert outcome.refused == {
+        "shrunk.txt": "it became shorter while it was sent",
+        "gone.txt": "the file does not exist",
+        "rewritten.txt": "it changed while it was sent",
     }
-    # The server has seen whole requests only.
-    assert [[(name, len(body)) for name, _, body in one.files] for one in server.requests] == [
-        [("kept", 200_000), ("grown", 200_000)]
-    ]
-
-
-def test_an_unreadable_part_is_no_reason_to_try_again(api, server):
-    class Broken:
-        def read(self, size=-1):
-            raise OSError(5, "Input/output error")
-
-        def close(self):
-            pass
-
-    with pytest.raises(PartUnreadable, match="Input/output error"):
-        api.upload("SMOKE", [Part("a", "text/plain", 10, Broken)], "key")
-    assert server.requests == []
-    assert api.get_project("SMOKE")["id"] == 7
-
-
-def test_files_are_closed_whatever_happens(api, server):
-    opened = []
-
-    def counting(source):
-        part = part_of(source, fingerprint(source))
-
-        def open_():
-            opened.append(source.open())
-            return opened[-1]
-
-        return Part(part.file_name, part.mime_type, part.size, open_, part.sha256)
-
-    parts = [counting(file("1")), counting(file("2"))]
-    missing = Part("x", "y/z", 1, Attachment("x", "x", path="/nowhere/at/all").open)
-    server.script.extend([Say(503), Reset()])
-    api.upload("SMOKE", parts, "key")
-    with pytest.raises(PartUnreadable):
-        api.upload("SMOKE", [*parts, missing], "key")
-    gc.collect()
-    assert len(opened) == 8
-    assert all(stream.closed for stream in opened)
+    assert [stored for _, stored in api.files.values()] == [content, content]
 
 
 def test_the_key_of_a_request_follows_from_its_files_in_their_order():
-    one, two = fingerprint(file("1")), fingerprint(file("2"))
+    one, two = file("1").fingerprint, file("2").fingerprint
     key = request_key("session", "P", [one, two])
     assert key == request_key("session", "P", [one, two]) == str(uuid.UUID(key))
     others = [
@@ -327,42 +198,26 @@ def test_the_key_of_a_request_follows_from_its_files_in_their_order():
     assert len({key, *others}) == len(others) + 1
 
 
-def test_a_repeated_upload_makes_the_same_requests(api, server):
+def test_a_repeated_upload_makes_the_same_requests(api):
     """Also where a part of it was refused."""
-    server.decide = refuse_with({"30.txt"})
-    parts = parts_of(*(file(str(number)) for number in range(45)))
+    api.rule = about(422, "30.txt")
     for scope in ("session", "session", "another"):
-        upload_parts(
-            api, "P", parts, workers=1, scope=scope, uploaded=lambda ids: None, refused=lambda *why: None
-        )
-    keys = [request.headers["Idempotency-Key"] for request in server.requests]
+        upload(api, numbered(45), scope=scope)
+    keys = [call.key for call in api.calls]
     third = len(keys) // 3
     assert keys[:third] == keys[third : 2 * third]
     assert set(keys[:third]).isdisjoint(keys[2 * third :])
     assert len(set(keys)) == 2 * third
 
 
-def test_the_ids_of_a_request_are_told_together_and_failures_are_given_back(api, server):
-    server.decide = lambda request: Say(500) if any(name == "7.txt" for name, *_ in request.files) else None
-    told, refused = [], []
-    parts = parts_of(*(file(str(number)) for number in range(10)))
-    limits = Limits(files=3)
-    failed = upload_parts(
-        api,
-        "P",
-        parts,
-        workers=1,
-        scope="session",
-        uploaded=told.append,
-        refused=lambda *why: refused.append(why),
-        limits=limits,
-    )
-    assert [[part.file_name for part, _ in ids] for ids in told] == [
-        ["0.txt", "1.txt", "2.txt"],
-        ["3.txt", "4.txt", "5.txt"],
-        ["6.txt"],
-        ["8.txt"],
-        ["9.txt"],
+def test_the_ids_of_a_request_are_told_together(api):
+    api.rule = about(500, "2.txt")
+    outcome = upload(api, numbered(24))
+    assert outcome.told == [
+        ["0.txt", "1.txt"],
+        ["3.txt", "4.txt"],
+        [f"{number}.txt" for number in range(5, 10)],
+        [f"{number}.txt" for number in range(10, 20)],
+        [f"{number}.txt" for number in range(20, 24)],
     ]
-    assert [(part.file_name, error.status) for part, error in failed] == [("7.txt", 500)]
-    assert refused == []
+    assert outcome.failed == [("2.txt", 500)]

@@ -10,7 +10,6 @@ ends within that. The resolution of the host's name is the system's: no bound ho
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,18 +20,17 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from requests_toolbelt import MultipartEncoder
 
 from famacase_pytest import __version__
-from famacase_pytest.delivery.api.http import Answer, Bounds, NoAnswer, TokenAuth, Transport
+from famacase_pytest.delivery.api.http import Answer, Bounds, Http, NoAnswer, TokenAuth
 from famacase_pytest.delivery.api.multipart import ExactReader
 from famacase_pytest.delivery.api.responses import (
     NotFamacase,
-    bytes_of,
     json_of,
     nothing_of,
     object_of,
     value_of,
 )
 from famacase_pytest.delivery.api.retry import Clock, RetryPolicy
-from famacase_pytest.delivery.models import Part
+from famacase_pytest.delivery.models import MIB, Part
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Refused, Unreachable
 
@@ -42,9 +40,7 @@ MAX_RESULTS = 200  # results that the contract allows in one request
 Tokens = Union[Callable[[str], str], Mapping[str, str]]
 T = TypeVar("T")
 
-_MIB = 1024 * 1024
-_JSON_LIMIT = 16 * _MIB
-_FILE_LIMIT = 64 * _MIB
+_JSON_LIMIT = 16 * MIB
 _CONNECT_LIMIT = 10.0  # seconds
 _SLOWEST = 64 * 1024  # bytes a second that a usable line carries
 
@@ -80,33 +76,26 @@ class Target(NamedTuple):
         return f"{self.method} {self.path} at {self.host}"
 
 
+def _get(path: str, failed: str) -> Call:
+    return Call("GET", path, failed, failed)
+
+
 GET_PROJECT = Call(
     "GET",
     "/projects/{code}",
     "The project cannot be reported to.",
     "Whether it can be reported to is not known.",
 )
-ENVIRONMENTS = Call(
-    "GET",
-    "/projects/{code}/environments",
-    "The environment could not be looked up.",
-    "The environment could not be looked up.",
-)
-PLAN_CASES = Call(
-    "GET",
-    "/projects/{code}/plans/{plan}/cases",
-    "The plan could not be read.",
-    "The plan could not be read.",
-)
+ENVIRONMENTS = _get("/projects/{code}/environments", "The environment could not be looked up.")
+PLAN_CASES = _get("/projects/{code}/plans/{plan}/cases", "The plan could not be read.")
+GET_RUN = _get("/projects/{code}/runs/{run}", "The run could not be read.")
+LIST_RESULTS = _get("/projects/{code}/runs/{run}/results", "The results could not be read back.")
 CREATE_RUN = Call(
     "POST",
     "/projects/{code}/runs",
     "The run was not created.",
     "Whether the run was created is not known.",
     again_on_500=False,
-)
-GET_RUN = Call(
-    "GET", "/projects/{code}/runs/{run}", "The run could not be read.", "The run could not be read."
 )
 COMPLETE_RUN = Call(
     "POST",
@@ -126,24 +115,12 @@ POST_RESULTS = Call(
     "Its results were not stored.",
     "Whether its results were stored is not known; sending them again doubles none.",
 )
-LIST_RESULTS = Call(
-    "GET",
-    "/projects/{code}/runs/{run}/results",
-    "The results could not be read back.",
-    "The results could not be read back.",
-)
 UPLOAD = Call(
     "POST",
     "/projects/{code}/attachments",
     "Its files were not stored.",
     "Whether its files were stored is not known.",
     again_on_500=False,
-)
-GET_ATTACHMENT = Call(
-    "GET",
-    "/projects/{code}/attachments/{id}",
-    "The file could not be read back.",
-    "The file could not be read back.",
 )
 
 
@@ -162,10 +139,6 @@ class _Body(NamedTuple):
 
 
 _NO_BODY = _Body(None, 0, {})
-
-
-def _silent(_: str) -> None:
-    return None
 
 
 class ReporterApi:
@@ -199,7 +172,7 @@ class ReporterApi:
         timeout: float = 30.0,
         attempts: int = 3,
         connections: int = 8,
-        notify: Callable[[str], None] = _silent,
+        notify: Callable[[str], None] = lambda line: None,
         cancelled: threading.Event | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
@@ -213,7 +186,7 @@ class ReporterApi:
         self._limits = _Limits(timeout, retry or RetryPolicy(attempts))
         self._notify = notify
         self._cancelled = cancelled or threading.Event()
-        self._transport = Transport(connections, f"famacase-pytest/{__version__}")
+        self._http = Http(connections, f"famacase-pytest/{__version__}")
         # Asked for at the start of a session, and again when the run is created.
         self._environments: dict[tuple[str, str], int] = {}
         self._shared = False
@@ -244,7 +217,7 @@ class ReporterApi:
 
     def get_project(self, code: str) -> dict[str, Any]:
         """The project. Refused with 404 if the server has none of this code."""
-        return self._call(GET_PROJECT, code, lambda answer: object_of(answer))
+        return self._call(GET_PROJECT, code, object_of)
 
     def environment_id(self, code: str, slug: str) -> int | None:
         """The id of the environment that bears the slug, None if none does."""
@@ -280,7 +253,7 @@ class ReporterApi:
         return self._call(PLAN_CASES, code, read, plan=plan_id)
 
     def create_run(self, code: str, body: Mapping[str, Any], key: str) -> int:
-        """Creates a run and returns its id.
+        """Create a run; returns its id.
 
         Args:
             body: the contract's RunCreate.
@@ -299,11 +272,11 @@ class ReporterApi:
         return self._call(GET_RUN, code, lambda answer: object_of(answer, id=int), run=run_id)
 
     def complete_run(self, code: str, run_id: int) -> None:
-        """Completes a run; one that is complete already stays as it is."""
+        """Complete a run; one that is complete already stays as it is."""
         self._call(COMPLETE_RUN, code, nothing_of, run=run_id)
 
     def publish_run(self, code: str, run_id: int) -> str | None:
-        """Makes the run's report public and returns its link, None if the server gives none."""
+        """Make the run's report public; returns its link, None if the server gives none."""
 
         def read(answer: Answer) -> str | None:
             url = object_of(answer).get("url")
@@ -312,7 +285,7 @@ class ReporterApi:
         return self._call(PUBLISH_RUN, code, read, run=run_id, body=_json_body(b'{"status": true}'))
 
     def post_results(self, code: str, run_id: int, results: Sequence[str]) -> None:
-        """Stores results in a run; those stored before are replaced.
+        """Store results in a run; those stored before are replaced.
 
         Args:
             results: each the JSON text of a contract's Result; at most MAX_RESULTS. None at all is no call.
@@ -325,7 +298,7 @@ class ReporterApi:
         self._call(POST_RESULTS, code, nothing_of, run=run_id, body=body)
 
     def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
-        """Stores files and returns their ids in the order given. They are read in pieces, anew each time.
+        """Store files; returns their ids in the order given. They are read in pieces, anew each time.
 
         Args:
             parts: at most what `Limits` allows; see `group`.
@@ -358,31 +331,31 @@ class ReporterApi:
     def list_results(self, code: str, run_id: int, *, page: int = 200) -> Iterator[dict[str, Any]]:
         """What the run holds, oldest first, page by page. An extension: a hosted server may not have it."""
 
-        def read(answer: Answer) -> dict[str, Any]:
-            return object_of(answer, total=int, results=list)
-
-        offset = 0
-        while True:
-            params = {"limit": str(page), "offset": str(offset)}
-            answer = self._call(LIST_RESULTS, code, read, params=params, expected=_JSON_LIMIT, run=run_id)
-            yield from answer["results"]
-            offset += len(answer["results"])
-            if not answer["results"] or offset >= answer["total"]:
+        offset, total = 0, 1
+        while offset < total:
+            answer = self._call(
+                LIST_RESULTS,
+                code,
+                lambda answer: object_of(answer, total=int, results=list),
+                params={"limit": str(page), "offset": str(offset)},
+                expected=_JSON_LIMIT,
+                run=run_id,
+            )
+            results, total = answer["results"], answer["total"]
+            yield from results
+            if not results:
                 return
-
-    def get_attachment(self, code: str, id: str) -> bytes:
-        """The bytes of a stored file. An extension: a hosted server may not have it."""
-        return self._call(GET_ATTACHMENT, code, bytes_of, limit=_FILE_LIMIT, expected=_FILE_LIMIT, id=id)
+            offset += len(results)
 
     def close(self) -> None:
-        """Closes the idle connections; a copy made by `with_limits` leaves them open."""
+        """Close the idle connections; a copy made by `with_limits` leaves them open."""
         if not self._shared:
-            self._transport.close()
+            self._http.close()
 
     def __enter__(self) -> ReporterApi:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _call(
@@ -393,17 +366,15 @@ class ReporterApi:
         *,
         params: Mapping[str, str] | None = None,
         body: Callable[[], AbstractContextManager[_Body]] = lambda: contextlib.nullcontext(_NO_BODY),
-        limit: int = _JSON_LIMIT,
         expected: int = 0,
         **places: object,
     ) -> T:
-        """Makes a call, again where that may help, until it has a value or an exception.
+        """Make a call, again where that may help, until it has a value or an exception.
 
         Args:
             read: takes the value out of an answer with a 2xx status.
             body: makes the content of one attempt.
-            limit: bytes of an answer that are read at most.
-            expected: bytes of it that are normal, and that time is allowed for.
+            expected: bytes of an answer that time is allowed for.
             places: values for the places in the path.
         """
         auth = self._auth(code)
@@ -416,11 +387,11 @@ class ReporterApi:
 
         def attempt() -> T:
             with body() as content:
-                answer = self._transport.exchange(
+                answer = self._http.exchange(
                     call.method,
                     self._root + path,
                     auth=auth,
-                    bounds=self._bounds(content.size + expected, limit, ends),
+                    bounds=self._bounds(content.size + expected, ends),
                     cancelled=self._cancelled,
                     params=params,
                     headers=content.headers,
@@ -467,31 +438,15 @@ class ReporterApi:
             detail=f"token: {reason}",
         )
 
-    def _bounds(self, size: int, limit: int, ends: float | None) -> Bounds:
+    def _bounds(self, size: int, ends: float | None) -> Bounds:
         timeout = self._limits.timeout
         left = float("inf") if ends is None else max(ends - Clock.monotonic(), 0.001)
         return Bounds(
             connect=min(timeout, _CONNECT_LIMIT, left),
             read=min(timeout, left),
             total=min(2 * timeout + size / _SLOWEST, left),
-            body=limit,
+            body=_JSON_LIMIT,
         )
-
-
-def insecure(base_url: str) -> bool:
-    """Whether the token would travel in the clear: http to a host that is not this machine."""
-    parts = urlsplit(base_url)
-    if parts.scheme.lower() != "http":
-        return False
-    host = (parts.hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return True
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_loopback
 
 
 def _json_body(

@@ -1,9 +1,8 @@
 """One HTTP exchange with the back end: connection pool, authentication, limits. No meaning, no repetition.
 
 Neither requests nor urllib3 bounds the whole of an exchange: their read timeout starts anew with each byte,
-    so a
-server that sends a byte now and then holds a caller for ever. Here a thread, alive only while there is an
-exchange, shuts the socket of one that outlives its deadline or whose caller has cancelled it; the blocked
+so a server that sends a byte now and then holds a caller for ever. Here a thread, alive only while there is
+an exchange, shuts the socket of one that outlives its deadline or whose caller has cancelled it; the blocked
 call then fails at once.
 """
 
@@ -147,13 +146,13 @@ class Exchange:
         self._socket: socket.socket | None = None
 
     def attach(self, connection: HTTPConnection) -> None:
-        """Notes the connection in use, and its socket: http.client forgets it if the answer says "close"."""
+        """Note the connection in use, and its socket: http.client forgets it if the answer says "close"."""
         self._connection = connection
         if connection.sock is not None:
             self._socket = connection.sock
 
     def check(self) -> None:
-        """Ends the exchange if it is over time or cancelled."""
+        """End the exchange if it is over time or cancelled."""
         if self._cancelled.is_set():
             self.ended = self.ended or "cancelled"
         elif Clock.monotonic() >= self._deadline:
@@ -181,7 +180,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watching(self, deadline: float, cancelled: threading.Event) -> Iterator[Exchange]:
-        """Puts what this thread exchanges under watch.
+        """Put what this thread exchanges under watch.
 
         Args:
             deadline: by `Clock.monotonic`.
@@ -218,8 +217,8 @@ def _attach(connection: HTTPConnection) -> None:
         exchange.attach(connection)
 
 
-class WatchedHTTPConnection(HTTPConnection):
-    """A connection that tells the exchange of its thread which socket it uses."""
+class _Connection(HTTPConnection):
+    """Tells the exchange of its thread which socket it uses."""
 
     def connect(self) -> None:
         _attach(self)
@@ -234,23 +233,19 @@ class WatchedHTTPConnection(HTTPConnection):
         return super().getresponse()
 
 
-class WatchedHTTPSConnection(WatchedHTTPConnection, HTTPSConnection):
-    """The same over TLS."""
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
 
 
-class WatchedHTTPConnectionPool(HTTPConnectionPool):
-    """A pool of watched connections."""
-
-    ConnectionCls = WatchedHTTPConnection
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
-class WatchedHTTPSConnectionPool(HTTPSConnectionPool):
-    """A pool of watched connections over TLS."""
-
-    ConnectionCls = WatchedHTTPSConnection
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
-WATCHED_POOLS = {"http": WatchedHTTPConnectionPool, "https": WatchedHTTPSConnectionPool}
+_POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _Session(requests.Session):
@@ -271,19 +266,19 @@ _send: Callable[..., requests.Response] = HTTPAdapter.send
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, blocksize=_CHUNK, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = dict(WATCHED_POOLS)
+        self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not proxy.lower().startswith("socks"):  # those bring connections of their own
-            manager.pool_classes_by_scheme = dict(WATCHED_POOLS)
+            manager.pool_classes_by_scheme = dict(_POOLS)
         return manager
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         return _send(self, *args, **kwargs)
 
 
-class Transport:
+class Http:
     """The connection pool that all threads share.
 
     Sharing one requests.Session is safe as it is used here: after the constructor nothing in it changes,
@@ -312,7 +307,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Answer:
-        """Sends one request and reads the answer, whatever its status.
+        """Send one request and read the answer, whatever its status.
 
         Args:
             body: bytes, or an object with `read` and `len` that is streamed.
@@ -322,7 +317,6 @@ class Transport:
         """
         if cancelled.is_set():
             raise NoAnswer("it was cancelled", again=False)
-        failure: NoAnswer
         with self._watchdog.watching(Clock.monotonic() + bounds.total, cancelled) as exchange:
             try:
                 response = self._session.request(
@@ -349,7 +343,7 @@ class Transport:
         raise _ended(exchange, bounds) or failure
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Close the idle connections."""
         self._session.close()
 
 

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeVar
 
-from famacase_pytest.delivery.models import (
-    Attachment,
-    Fingerprint,
-    Limits,
-    Part,
-    clean_mime_type,
-    clean_name,
-    reason_of,
-)
+from famacase_pytest.delivery.models import Limits, Part, reason_of
 from famacase_pytest.errors import FamacaseError
 
-LIMITS = Limits()
-"""What the contract allows."""
-
-_CHUNK = 1024 * 1024
 # The boundary is 32 characters; headers' names, punctuation and line ends come to about 120 bytes.
 _FRAMING = 256
 
@@ -47,54 +34,26 @@ class PartUnreadable(FamacaseError):
         self.reason = reason
 
 
-def fingerprint(source: Attachment) -> Fingerprint:
-    """Hashes a file, a mebibyte at a time.
-
-    Raises:
-        OSError: the file is missing, unreadable or not a regular file.
-    """
-    source.size()
-    digest = hashlib.sha256()
-    size = 0
-    with source.open() as stream:
-        while True:
-            chunk = stream.read(_CHUNK)
-            if not chunk:
-                break
-            digest.update(chunk)
-            size += len(chunk)
-    name = clean_name(source.file_name)
-    return Fingerprint(digest.hexdigest(), size, name, clean_mime_type(source.mime_type, name))
-
-
-def part_of(source: Attachment, print_: Fingerprint) -> Part:
-    """The upload part for a file whose fingerprint is known."""
-    return Part(print_.file_name, print_.mime_type, print_.size, source.open, print_.sha256)
-
-
-Groupable = TypeVar("Groupable", Part, Fingerprint)
-
-
-def group(files: Sequence[Groupable], limits: Limits = LIMITS) -> list[list[Groupable]]:
-    """Divides files into requests that the contract allows, in their order.
+def group(parts: Sequence[Part], limits: Limits = Limits()) -> list[list[Part]]:  # noqa: B008 (frozen)
+    """Divide files into requests that the contract allows, in their order.
 
     A file over `limits.file_bytes` is the caller's to sort out before; here it gets a request of its own.
     """
-    groups: list[list[Groupable]] = []
+    groups: list[list[Part]] = []
     room = 0
-    for file in files:
-        needed = file.size + _framing(file)
+    for part in parts:
+        needed = part.size + _framing(part)
         if not groups or len(groups[-1]) >= limits.files or needed > room:
             groups.append([])
             room = limits.request_bytes - _CLOSING
-        groups[-1].append(file)
+        groups[-1].append(part)
         room -= needed
     return groups
 
 
-def _framing(file: Groupable) -> int:
+def _framing(part: Part) -> int:
     """An upper bound of the bytes that multipart adds to one file."""
-    return _FRAMING + len(file.file_name.encode("utf-8", "replace")) + len(file.mime_type)
+    return _FRAMING + len(part.file_name.encode("utf-8", "replace")) + len(part.mime_type)
 
 
 class ExactReader:
@@ -107,7 +66,7 @@ class ExactReader:
     def __init__(self, part: Part) -> None:
         self._part = part
         self._left = part.size
-        self._digest = hashlib.sha256() if part.sha256 else None
+        self._digest = hashlib.sha256()
         try:
             self._stream = part.open()
         except OSError as error:
@@ -130,13 +89,12 @@ class ExactReader:
         if not chunk:
             raise PartUnreadable(self._part, "it became shorter while it was sent")
         self._left -= len(chunk)
-        if self._digest is not None:
-            self._digest.update(chunk)
-            # Checked before the last bytes go out: the server never has the whole of a file that we disown.
-            if self._left == 0 and self._digest.hexdigest() != self._part.sha256:
-                raise PartUnreadable(self._part, "it changed while it was sent")
+        self._digest.update(chunk)
+        # Checked before the last bytes go out: the server never has the whole of a file that we disown.
+        if self._left == 0 and self._digest.hexdigest() != self._part.sha256:
+            raise PartUnreadable(self._part, "it changed while it was sent")
         return chunk
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._stream.close()

@@ -32,7 +32,7 @@ _REMEDIES = {
         "Check the token of project {code} (FAMACASE_REPORTER_TOKEN): "
         "it is wrong, expired or of another server."
     ),
-    403: "Use a token of project {code} (FAMACASE_REPORTER_TOKEN) with the right to report.",
+    403: "Use a token of project {code} (FAMACASE_REPORTER_TOKEN) that may report.",
     404: (
         "Check the project code (FAMACASE_TESTOPS_PROJECT), the ids of run and plan "
         "(FAMACASE_TESTOPS_RUN_ID, FAMACASE_TESTOPS_PLAN_ID) and the address (FAMACASE_API_URL)."
@@ -137,13 +137,6 @@ def nothing_of(answer: Answer) -> None:
     """For calls whose answer has no content of use: only a web page shows that Famacase did not answer."""
     if _is_html(answer):
         raise NotFamacase("a web page instead of JSON")
-
-
-def bytes_of(answer: Answer) -> bytes:
-    """The body as it is. Raises NotFamacase if it is over the limit."""
-    if answer.truncated:
-        raise NotFamacase("an answer that is too large")
-    return answer.body
 
 
 def _is_html(answer: Answer) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import itertools
 import os
 import stat
@@ -20,16 +19,14 @@ FULL = "the outbox is full (FAMACASE_OUTBOX_MAX_MB)"
 
 _CHUNK = MIB
 
+# O_BINARY exists on Windows alone, O_NONBLOCK everywhere else.
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _BINARY
+_WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
+
 
 class Unstorable(Exception):
     """A file cannot be stored; the text says why in a few words, without a path."""
-
-
-class FullError(Unstorable):
-    """The outbox has reached its limit."""
-
-    def __init__(self) -> None:
-        super().__init__(FULL)
 
 
 class OpenFile:
@@ -49,21 +46,18 @@ class OpenFile:
     def chunks(self) -> Iterator[bytes]:
         """The content from here on, at most a mebibyte at a time. Raises OSError, Unstorable if too large."""
         size = 0
-        while True:
-            chunk: bytes = self._view.read(self._descriptor, _CHUNK)
-            if not chunk:
-                return
+        while chunk := self._view.read(self._descriptor, _CHUNK):
             size += len(chunk)
             check_size(size)
             yield chunk
 
     def close(self) -> None:
-        """Closes it."""
+        """Close it."""
         self._view.close(self._descriptor)
 
 
 def check_size(size: int) -> None:
-    """Raises Unstorable for a size in bytes that no upload takes."""
+    """Raise Unstorable for a size in bytes that no upload takes."""
     if size > FILE_LIMIT:
         raise Unstorable(
             f"{size / MIB:.1f} MiB, more than the {FILE_LIMIT / MIB:g} MiB that one file may have"
@@ -76,7 +70,7 @@ def origin_of(path: str) -> Origin:
 
 
 def open_file(path: str) -> OpenFile:
-    """Opens a test's file, as the test sees it.
+    """Open a test's file, as the test sees it.
 
     Args:
         path: absolute.
@@ -89,8 +83,7 @@ def open_file(path: str) -> OpenFile:
         try:
             _check(view.stat(path))
             # A pipe that takes the file's place right now must not block us.
-            flags = view.O_RDONLY if faked else _READING
-            descriptor = view.open(path, flags)
+            descriptor = view.open(path, view.O_RDONLY if faked else _READING)
         except FileNotFoundError:
             continue
         try:
@@ -115,7 +108,7 @@ def has_changed(origin: Origin) -> bool:
     return False
 
 
-class Depot:
+class Blobs:
     """The directory of large contents, each named by its SHA-256; shared by all writers of a session."""
 
     def __init__(self, directory: str) -> None:
@@ -125,26 +118,22 @@ class Depot:
     def has(self, sha256: str) -> bool:
         """Whether the content is there; it is whole if so, since it got its name after its last byte."""
         try:
-            System.stat(self.path(sha256))
+            System.stat(self._path(sha256))
         except FileNotFoundError:
             return False
         return True
 
-    def path(self, sha256: str) -> str:
-        """Where the content lies."""
-        return f"{self._directory}/{sha256}"
-
     def open(self, sha256: str) -> BinaryIO:
-        """Opens a content. Raises OSError."""
-        file: BinaryIO = System.open_file(self.path(sha256), "rb")
+        """Open a content. Raises OSError."""
+        file: BinaryIO = System.open_file(self._path(sha256), "rb")
         return file
 
-    def put(self, chunks: Iterator[bytes], room: Callable[[int], None]) -> tuple[str, int, bool]:
-        """Stores a content.
+    def put(self, chunks: Iterator[bytes], take_room: Callable[[int], None]) -> tuple[str, int, bool]:
+        """Store a content.
 
         Args:
             chunks: the content.
-            room: told of each chunk's size before it is written; raises Unstorable if there is no room.
+            take_room: told each chunk's size before it is written; raises Unstorable if there is no room.
 
         Returns:
             Its SHA-256, its size in bytes, and whether it was new.
@@ -154,55 +143,43 @@ class Depot:
         """
         digest = hashlib.sha256()
         size = 0
-        part = f"{self._directory}/{System.getpid()}-{next(self._count)}.part"
+        new = False
+        part = self._path(f"{System.getpid()}-{next(self._count)}.part")
         descriptor = System.open(part, _WRITING, 0o600)
         try:
             try:
                 for chunk in chunks:
-                    room(len(chunk))
+                    take_room(len(chunk))
                     digest.update(chunk)
                     size += len(chunk)
                     _write(descriptor, chunk)
             finally:
                 System.close(descriptor)
             sha256 = digest.hexdigest()
-            new = not self.has(sha256)
-            if new:
-                System.replace(part, self.path(sha256))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                System.unlink(part)
-            raise
-        if not new:
-            System.unlink(part)
+            if not self.has(sha256):
+                System.replace(part, self._path(sha256))
+                new = True
+        finally:
+            if not new:
+                with contextlib.suppress(OSError):
+                    System.unlink(part)
         return sha256, size, new
+
+    def _path(self, name: str) -> str:
+        return f"{self._directory}/{name}"
 
 
 def bytes_below(directory: str) -> int:
     """The sizes of all files in a directory and those in it, in bytes; what vanishes meanwhile counts 0."""
     total = 0
-    try:
-        with System.scandir(directory) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        total += bytes_below(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-    except OSError:
-        return total
+    with contextlib.suppress(OSError), System.scandir(directory) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    total += bytes_below(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
     return total
-
-
-def content_of(content: bytes) -> BinaryIO:
-    """Bytes as an open file."""
-    return io.BytesIO(content)
-
-
-# O_BINARY exists on Windows alone, O_NONBLOCK everywhere else.
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
-_READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _BINARY
-_WRITING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
 
 
 def _views() -> list[tuple[Any, bool]]:

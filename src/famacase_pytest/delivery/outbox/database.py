@@ -1,7 +1,7 @@
 """One SQLite file of the outbox: how it is made, opened, written in transactions and let go after a fork.
 
-What holds in WAL mode with synchronous=NORMAL: once a transaction's call has returned, the death of this
-process, by whatever signal, loses none of it. A power failure or a crash of the operating system may lose the
+In WAL mode with synchronous=NORMAL, once a transaction's call has returned, the death of this process, by
+whatever signal, loses none of it. A power failure or a crash of the operating system may lose the
 transactions of the last moments, and leaves the file sound.
 """
 
@@ -11,6 +11,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ _CHECKPOINT_PAGES = 4000  # 16 MiB of log between checkpoints: each waits for th
 
 
 class OutboxUnavailable(FamacaseError):
-    """The outbox cannot be made, opened, read or written: a full disk, missing rights, a damaged file.
+    """The outbox cannot be made, opened, read or written: a full disk, missing permissions, a damaged file.
 
     What was to be stored is not stored. Free space, or point FAMACASE_OUTBOX_DIR to another directory.
     """
@@ -54,24 +55,21 @@ class Schema:
 
 
 def create_database(path: str, schema: Schema) -> None:
-    """Makes an empty database; nobody sees it under its name before it is complete.
+    """Make an empty database; nobody sees it under its name before it is complete.
 
     Raises:
         OutboxUnavailable: the directory cannot be written.
     """
     fresh = f"{path}.new"
-    with _Translated(path):
+    with _translated(path):
         for leftover in (fresh, f"{fresh}-journal", f"{fresh}-wal", f"{fresh}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 System.unlink(leftover)
-        connection = System.connect(fresh, isolation_level=None)
-        try:
+        with contextlib.closing(System.connect(fresh, isolation_level=None)) as connection:
             # No waiting for the disk: a session that dies in a power failure now has nothing to lose yet.
             connection.execute("PRAGMA synchronous=OFF")
             connection.executescript(f"BEGIN; {schema.tables}; PRAGMA user_version={schema.version}; COMMIT;")
             connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
         System.replace(fresh, path)
 
 
@@ -89,16 +87,16 @@ class Database:
         warning: None, or one line for people: the file system refuses the write-ahead log.
 
     Raises:
-        OutboxUnavailable: there is no such file, or it cannot be used.
+        OutboxUnavailable: there is no such file, or it cannot be used. So does every method.
         OutboxTooNew: it has a newer format.
     """
 
     def __init__(self, path: str, schema: Schema) -> None:
-        self.path = path
         self.warning: str | None = None
+        self._path = path
         self._pid = System.getpid()
         self._lock = threading.RLock()
-        with _Translated(path):
+        with _translated(path):
             System.stat(path)  # connect would make an empty file in the place of a missing one
             self._connection = System.connect(
                 path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -109,25 +107,29 @@ class Database:
             self._connection.close()
             raise
 
+    def connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        """The connection, this thread's alone as long as the context lasts."""
+        return _Using(self)
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query. Raises OutboxUnavailable."""
+        """All rows of a query."""
         # Fetched at once: a query that stays open holds its snapshot, and the log could not be shortened.
-        with _Using(self) as connection:
+        with self.connection() as connection:
             return connection.execute(sql, values).fetchall()
 
-    def change(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """One statement as its own transaction; returns the rows it touched. Raises OutboxUnavailable."""
-        with _Using(self) as connection:
-            return connection.execute(sql, values).rowcount
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first column of a query's only row."""
+        return self.rows(sql, values)[0][0]
+
+    def change(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """One statement as its own transaction."""
+        with self.connection() as connection:
+            connection.execute(sql, values)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed at the end of the block, undone if it raises.
-
-        Raises:
-            OutboxUnavailable: nothing of it is stored.
-        """
-        with _Using(self) as connection:
+        """A write transaction: committed at the end of the block, undone if it raises."""
+        with self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -138,12 +140,8 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has written. Raises OutboxUnavailable."""
-        return int(self.rows("PRAGMA data_version")[0][0])
-
     def close(self) -> None:
-        """Closes the file; once more does nothing."""
+        """Close the file; once more does nothing."""
         if System.getpid() != self._pid:
             _keep_for_ever(self._connection)
             return
@@ -151,30 +149,26 @@ class Database:
             self._connection.close()
 
     def _set_up(self, schema: Schema) -> None:
-        version = int(self.rows("PRAGMA user_version")[0][0])
+        version = int(self.value("PRAGMA user_version"))
         if version > schema.version:
             raise OutboxTooNew(
-                f"The outbox {self.path} has format {version}; this release reads up to {schema.version}. "
+                f"The outbox {self._path} has format {version}; this release reads up to {schema.version}. "
                 "Its results stay where they are. Upgrade famacase-pytest and send them again."
             )
         if version == 0:
             raise OutboxUnavailable(
-                f"{self.path} is no database of an outbox. It is left as it is. Remove its directory if it "
+                f"{self._path} is no database of an outbox. It is left as it is. Remove its directory if it "
                 "has no use, or point FAMACASE_OUTBOX_DIR to another one."
             )
-        for pragma in (
-            "synchronous=NORMAL",
-            # The directory for temporary files may vanish during a test.
-            "temp_store=MEMORY",
-            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
-        ):
-            self.rows(f"PRAGMA {pragma}")
+        self.change("PRAGMA synchronous=NORMAL")
+        self.change("PRAGMA temp_store=MEMORY")  # the directory for temporary files may vanish during a test
+        self.change(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         if version < schema.version:
             self._upgrade(schema)
-        mode = self.rows("PRAGMA journal_mode")[0][0]
+        mode = self.value("PRAGMA journal_mode")
         if mode != "wal":
             self.warning = (
-                f"The file system of {self.path} has no support for SQLite's write-ahead log (the mode is "
+                f"The file system of {self._path} has no support for SQLite's write-ahead log (the mode is "
                 f"{mode!r}). Results are stored all the same, more slowly. "
                 "Point FAMACASE_OUTBOX_DIR to a local disk."
             )
@@ -190,38 +184,16 @@ class Database:
             connection.execute(f"PRAGMA user_version={max(version, schema.version)}")
 
 
-def is_busy(error: OutboxUnavailable) -> bool:
-    """Whether it was only that another connection holds the lock."""
-    cause = error.__cause__
-    return isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause)
-
-
 def is_conflict(error: OutboxUnavailable) -> bool:
     """Whether it was that there is such a row already."""
     return isinstance(error.__cause__, sqlite3.IntegrityError)
 
 
-class _Translated:
-    """A context that turns errors of SQLite and of the file system into OutboxUnavailable.
-
-    A class, as the next one: each test passes here, and a context made of a generator costs as much as a
-    statement.
-    """
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        _translate(self._path, error)
-
-
 class _Using:
-    """A context in which the connection of a database is this thread's alone."""
+    """See `Database.connection`.
+
+    A class, since each test passes here: a context made of a generator costs as much as a statement.
+    """
 
     __slots__ = ("_database",)
 
@@ -233,7 +205,7 @@ class _Using:
         # First of all: after a fork even the lock may be in a state that never ends.
         if System.getpid() != database._pid:
             raise OutboxUnavailable(
-                f"{database.path} was opened before this process was forked. Nothing is read or written. "
+                f"{database._path} was opened before this process was forked. Nothing is read or written. "
                 "Open the outbox anew in the child."
             )
         database._lock.acquire()
@@ -241,15 +213,23 @@ class _Using:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._database._lock.release()
-        _translate(self._database.path, error)
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _unavailable(self._database._path, error) from error
 
 
-def _translate(path: str, error: BaseException | None) -> None:
-    if isinstance(error, (sqlite3.Error, OSError)):
-        raise OutboxUnavailable(
-            f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
-            "Free disk space, correct the rights, or point FAMACASE_OUTBOX_DIR to another directory."
-        ) from error
+@contextlib.contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise _unavailable(path, error) from error
+
+
+def _unavailable(path: str, error: Exception) -> OutboxUnavailable:
+    return OutboxUnavailable(
+        f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
+        "Free disk space, correct the permissions, or point FAMACASE_OUTBOX_DIR to another directory."
+    )
 
 
 def _statements(script: str) -> Iterable[str]:
@@ -265,7 +245,7 @@ _abandoned: list[sqlite3.Connection] = []
 
 
 def _keep_for_ever(connection: sqlite3.Connection) -> None:
-    """Keeps a parent's connection from being closed in this child, even when the interpreter ends.
+    """Keep a parent's connection from being closed in this child, even when the interpreter ends.
 
     Closing it would have SQLite look after the parent's log file.
     """

@@ -40,13 +40,14 @@ def sessions(base: Path) -> list[Path]:
         return []
     except OSError as error:
         raise OutboxUnavailable(
-            f"The outbox {base} cannot be read: {error}. What waits there is not sent. Correct the rights."
+            f"The outbox {base} cannot be read: {error}. What waits there is not sent. "
+            "Correct the permissions."
         ) from error
     return [base / name for name in sorted(names) if os.path.exists(base / name / SESSION)]
 
 
 def make_session(base: str, name: str, fill: Callable[[str], None]) -> str:
-    """Makes a session's directory, which nobody sees before it is complete.
+    """Make a session's directory, which nobody sees before it is complete.
 
     A base that was there before, and is not ours, gets no marks: they would hide the user's own files from
     Git and from backups. The session's directory has its own then.
@@ -64,34 +65,27 @@ def make_session(base: str, name: str, fill: Callable[[str], None]) -> str:
     """
     directory = f"{base}/{name}"
     hidden = f"{base}/.{name}"
-    for attempt in range(_ATTEMPTS):
-        try:
-            own = _make_base(base)
-            System.mkdir(hidden, 0o700)
-            break
-        except FileNotFoundError as error:
-            # Another session's end has just removed the base.
-            if attempt == _ATTEMPTS - 1:
-                raise _unavailable(base, error) from error
-        except OSError as error:
-            raise _unavailable(base, error) from error
     try:
+        own = _make_hidden(base, hidden)
         try:
             # From here on the base is not empty, so nobody can remove it.
             _mark(base if own else hidden)
             fill(hidden)
             System.rename(hidden, directory)
-        except OSError as error:
-            raise _unavailable(base, error) from error
-    except BaseException:
-        System.remove_tree(hidden, ignore_errors=True)
-        _remove_base(base)
-        raise
+        except BaseException:
+            System.remove_tree(hidden, ignore_errors=True)
+            _remove_base(base)
+            raise
+    except OSError as error:
+        raise OutboxUnavailable(
+            f"The outbox cannot be made in {base}: {error}. Results are not kept there. Free disk space, "
+            "correct the permissions, or point FAMACASE_OUTBOX_DIR to another directory."
+        ) from error
     return directory
 
 
 def remove_session(directory: str) -> None:
-    """Removes a session's directory, and the base and `.famacase` above it if nothing else is in them.
+    """Remove a session's directory, and the base and `.famacase` above it if nothing else is in them.
 
     Nothing is raised: results are delivered by now, and what cannot be removed does no harm.
     """
@@ -106,8 +100,21 @@ def remove_session(directory: str) -> None:
     _remove_base(base)
 
 
+def _make_hidden(base: str, hidden: str) -> bool:
+    """Make a directory in the base, and the base too if it is not there; returns whether that is ours."""
+    for _ in range(_ATTEMPTS - 1):
+        # Another session's end may remove the base in between.
+        with contextlib.suppress(FileNotFoundError):
+            own = _make_base(base)
+            System.mkdir(hidden, 0o700)
+            return own
+    own = _make_base(base)
+    System.mkdir(hidden, 0o700)
+    return own
+
+
 def _make_base(base: str) -> bool:
-    """Makes the base if it is not there; returns whether it is ours."""
+    """Make the base if it is not there; returns whether it is ours."""
     with contextlib.suppress(FileExistsError):
         System.makedirs(os.path.dirname(base), exist_ok=True)
         System.mkdir(base)
@@ -155,13 +162,6 @@ def _remove_base(base: str) -> None:
             System.rmdir(parent)
 
 
-def _unavailable(base: str, error: OSError) -> OutboxUnavailable:
-    return OutboxUnavailable(
-        f"The outbox cannot be made in {base}: {error}. Results are not kept there. Free disk space, correct "
-        "the rights, or point FAMACASE_OUTBOX_DIR to another directory."
-    )
-
-
 class SessionLock:
     """An exclusive lock on a database that holds nothing; the system frees it when the process dies.
 
@@ -170,10 +170,10 @@ class SessionLock:
 
     Args:
         directory: the session's, absolute.
-        file: the name of the database in it; another one makes another right.
+        file: the name of the database in it.
     """
 
-    def __init__(self, directory: str, file: str = "lock.db") -> None:
+    def __init__(self, directory: str, file: str) -> None:
         self._directory = directory
         self._file = file
         self._pid = System.getpid()
@@ -185,7 +185,7 @@ class SessionLock:
         return self._connection is not None and self._pid == System.getpid()
 
     def acquire(self, timeout: float | None = 0.0, interrupted: threading.Event | None = None) -> bool:
-        """Takes the right, waiting for it if somebody else has it.
+        """Take the lock, waiting for it if another process has it.
 
         Args:
             timeout: seconds to wait, roughly; None for any time.
@@ -202,60 +202,52 @@ class SessionLock:
             return True
         interrupted = interrupted or threading.Event()
         waited = 0.0
-        connection = self._open()
+        self._check_there()
+        connection: sqlite3.Connection | None = None
         try:
+            connection = System.connect(
+                f"{self._directory}/{self._file}", timeout=0, isolation_level=None, check_same_thread=False
+            )
             # Counted, not measured: tests freeze the clock.
-            while not self._try(connection):
+            while not _try(connection):
                 if (timeout is not None and waited >= timeout) or interrupted.wait(_POLL):
-                    connection.close()
                     return False
                 waited += _POLL
             self._check_there()
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self._pid = connection, System.getpid()
-        return True
+            self._connection, self._pid = connection, System.getpid()
+            return True
+        except sqlite3.Error as error:
+            # A directory that is renamed and removed this very moment shows in SQLite's errors first.
+            self._check_there()
+            raise OutboxUnavailable(
+                f"The outbox {self._directory} cannot be locked: {error}. Its results stay there. "
+                "Correct the permissions, or point FAMACASE_OUTBOX_DIR to a local disk."
+            ) from error
+        finally:
+            if connection is not None and connection is not self._connection:
+                connection.close()
 
     def release(self) -> None:
-        """Gives the right back; without it does nothing."""
+        """Give the lock back; without it does nothing."""
         if self.held and self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _open(self) -> sqlite3.Connection:
-        self._check_there()
-        try:
-            return System.connect(
-                f"{self._directory}/{self._file}", timeout=0, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
-    def _try(self, connection: sqlite3.Connection) -> bool:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "database is locked" in str(error):
-                return False
-            raise self._unavailable(error) from error
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-        return True
-
     def _check_there(self) -> None:
         with contextlib.suppress(OSError):
-            System.stat(f"{self._directory}/session.db")
+            System.stat(f"{self._directory}/{SESSION}")
             return
         raise OutboxGone(
-            f"The outbox {self._directory} is there no more: it was delivered by somebody else, or removed. "
+            f"The outbox {self._directory} is there no more: another process has delivered or removed it. "
             "Nothing is left to send. There is nothing to do."
         )
 
-    def _unavailable(self, error: sqlite3.Error) -> OutboxUnavailable:
-        # A directory that is renamed and removed this very moment shows in SQLite's errors first.
-        self._check_there()
-        return OutboxUnavailable(
-            f"The outbox {self._directory} cannot be locked: {error}. Its results stay there. "
-            "Correct the rights, or point FAMACASE_OUTBOX_DIR to a local disk."
-        )
+
+def _try(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "database is locked" in str(error):
+            return False
+        raise
+    return True

@@ -6,7 +6,7 @@ One directory a session:
     <writer>.db     results, one database for each process that runs tests
     files/<sha256>  contents of attachments above 32 KiB; smaller ones are in the writer's database
     ledger.db       what has been delivered; written by whoever delivers
-    lock.db         the right to deliver
+    lock.db         the delivery lock: one process at a time delivers
     presence.lock   held by the controller as long as it lives
 
 No token is ever in there: who sends takes it from the settings.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
@@ -37,7 +36,7 @@ from famacase_pytest.delivery.outbox.directory import (
     remove_session,
 )
 from famacase_pytest.delivery.outbox.ledger import LEDGER, Ledger
-from famacase_pytest.delivery.outbox.reader import Feeds, Pending, writer_names
+from famacase_pytest.delivery.outbox.reader import Pending, Readers
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.system import System
 
@@ -47,7 +46,7 @@ _ROOM = MIB // 2
 # What is said of a test whose process ended without a word, such as by ``os._exit``.
 PROCESS_ENDED = "the process ended during this test"
 
-_SESSION = Schema(
+SESSION_SCHEMA = Schema(
     """
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
@@ -59,7 +58,6 @@ _SESSION = Schema(
         body TEXT,
         key TEXT,
         environment_slug TEXT,
-        complete INTEGER NOT NULL,
         publish INTEGER NOT NULL,
         requested INTEGER NOT NULL,
         PRIMARY KEY (project, run_id)
@@ -83,16 +81,15 @@ class Outbox:
         self.directory = Path(directory)
         self.session_id = os.path.basename(directory)
         self._directory = directory
-        self._database = Database(f"{directory}/{SESSION}", _SESSION)
+        self._database = Database(f"{directory}/{SESSION}", SESSION_SCHEMA)
         self.warning = self._database.warning
-        self._feeds = Feeds(directory)
-        self._lock = threading.RLock()
-        self._pending = Pending(self._feeds)
+        self._readers = Readers(directory)
+        self._pending = Pending(self._readers)
         self._given: list[Callable[[], None]] = []
 
     @classmethod
     def create(cls, base: Path, meta: Mapping[str, Any]) -> Outbox:
-        """Makes a session's directory.
+        """Make a session's directory.
 
         Args:
             base: the directory for it; made, with those above it, if it is not there.
@@ -107,8 +104,8 @@ class Outbox:
             System.mkdir(f"{directory}/files", 0o700)
             create_database(f"{directory}/ledger.db", LEDGER)
             path = f"{directory}/{SESSION}"
-            create_database(path, _SESSION)
-            database = Database(path, _SESSION)
+            create_database(path, SESSION_SCHEMA)
+            database = Database(path, SESSION_SCHEMA)
             try:
                 _put_meta(database, rows)
             finally:
@@ -122,7 +119,7 @@ class Outbox:
 
     @classmethod
     def open(cls, directory: Path) -> Outbox:
-        """Opens the outbox of an earlier session, or of another process of this one.
+        """Open the outbox of an earlier session, or of another process of this one.
 
         Raises:
             OutboxGone: there is none.
@@ -154,68 +151,34 @@ class Outbox:
         return {key: System.loads(value) for key, value in rows}
 
     def set_meta(self, **values: Any) -> None:
-        """Notes values that JSON can hold, each under its name. For the controller alone."""
+        """Note values that JSON can hold, each under its name. For the controller alone."""
         _put_meta(self._database, [(key, System.dumps(value)) for key, value in values.items()])
 
     def add_run(self, run: Run) -> None:
-        """Notes a run, or notes it anew; completion that was requested stays so. For the controller alone."""
-        body = None if run.body is None else System.dumps(run.body)
-        self._database.change(
-            "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, run_id) DO UPDATE SET "
-            "body = excluded.body, key = excluded.key, environment_slug = excluded.environment_slug, "
-            "complete = excluded.complete, publish = excluded.publish, "
-            "requested = MAX(requested, excluded.requested)",
-            (
-                run.project,
-                run.run_id,
-                body,
-                run.key,
-                run.environment_slug,
-                run.complete,
-                run.publish,
-                run.requested,
-            ),
-        )
-
-    def replace_run(self, project: str, provisional: int, run_id: int) -> None:
-        """Notes the id of a run that the controller has created itself; no result refers to it yet.
-
-        What it was created with stays: its results may have to go to another run one day.
-        """
-        self._database.change(
-            "UPDATE OR REPLACE run SET run_id = ? WHERE project = ? AND run_id = ?",
-            (run_id, project, provisional),
-        )
+        """Note a run, or note it anew. For the controller alone."""
+        row = run._replace(body=None if run.body is None else System.dumps(run.body))  # type: ignore[arg-type]
+        self._database.change("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def runs(self) -> list[Run]:
         """The runs of the session."""
-        rows = self._database.rows(
-            "SELECT project, run_id, body, key, environment_slug, complete, publish, requested "
-            "FROM run ORDER BY project, run_id"
-        )
         return [
-            Run(
-                project,
-                run_id,
-                None if body is None else System.loads(body),
-                key,
-                slug,
-                *(bool(f) for f in flags),
+            Run(project, run_id, body and System.loads(body), key, slug, bool(publish), bool(requested))
+            for project, run_id, body, key, slug, publish, requested in self._database.rows(
+                "SELECT * FROM run"
             )
-            for project, run_id, body, key, slug, *flags in rows
         ]
 
     def request_completion(self, project: str, run_id: int, *, publish: bool = False) -> None:
-        """Notes that the session has ended well and wants the run completed. For the controller alone.
+        """Note that the session has ended well and wants the run completed. For the controller alone.
 
         Args:
             project, run_id: the run.
             publish: make it public too; one that is to be published stays so.
         """
         self._database.change(
-            "INSERT INTO run VALUES (?, ?, NULL, NULL, NULL, 1, ?, 1) "
+            "INSERT INTO run VALUES (?, ?, NULL, NULL, NULL, ?, 1) "
             "ON CONFLICT (project, run_id) DO UPDATE "
-            "SET complete = 1, requested = 1, publish = MAX(publish, excluded.publish)",
+            "SET requested = 1, publish = MAX(publish, excluded.publish)",
             (project, run_id, publish),
         )
 
@@ -227,27 +190,19 @@ class Outbox:
         self._given.append(writer.close)
         return writer
 
-    def writers(self) -> list[str]:
-        """The names of all writers that there have been."""
-        return writer_names(self._directory)
-
     def ledger(self) -> Ledger:
-        """The ledger, to write for who holds the delivery right, to read for all; `close` closes it too."""
+        """The ledger, to write for who holds the delivery lock, to read for all; `close` closes it too."""
         ledger = Ledger(f"{self._directory}/ledger.db")
         self._given.append(ledger.close)
         return ledger
 
     def delivery_lock(self) -> SessionLock:
-        """The right to deliver, not held yet; `close` releases it too."""
-        right = SessionLock(self._directory)
-        self._given.append(right.release)
-        return right
+        """The lock of whoever delivers, not held yet; `close` releases it too."""
+        return self._lock("lock.db")
 
     def presence_lock(self) -> SessionLock:
         """Held by the controller as long as it lives: who can acquire it knows that the session is over."""
-        right = SessionLock(self._directory, "presence.lock")
-        self._given.append(right.release)
-        return right
+        return self._lock("presence.lock")
 
     # What there is to deliver
 
@@ -257,7 +212,7 @@ class Outbox:
 
         A session with an entry here must not be removed.
         """
-        return dict(self._feeds.unreadable)
+        return dict(self._readers.unreadable)
 
     def pending(
         self,
@@ -267,12 +222,12 @@ class Outbox:
         max_bytes: float = math.inf,
         excluding: Collection[tuple[str, int]] = (),
     ) -> list[Item]:
-        """Finished results that are not settled in the ledger: the oldest of each writer, by turns.
+        """Finished results that are not done in the ledger: the oldest ones of all writers.
 
         Cheap when nothing is new, so that it can be asked several times a second.
 
         Args:
-            ledger: what is settled.
+            ledger: what is done.
             limit: results at most.
             max_bytes: of their payloads at most; one that is larger comes alone.
             excluding: keys of items that are being delivered.
@@ -282,37 +237,24 @@ class Outbox:
                 cannot is passed over; see `unreadable`.
             OutboxTooNew: a newer release has written a part of it.
         """
-        with self._lock:
+        with self._readers.lock:
             return self._pending.take(ledger, limit, excluding, max_bytes)
 
     def has_results(self, project: str, run_id: int) -> bool:
-        """Whether any writer has stored a finished result of a run."""
-        with self._lock:
-            for feed in self._feeds.all():
-                with self._feeds.reading(feed):
-                    if feed.has_results(project, run_id):
-                        return True
-            self._feeds.close_idle()
-        # What cannot be read may be a result.
-        return bool(self._feeds.unreadable)
+        """Whether any writer has stored a finished result of a run, or may have: it cannot be read."""
+        found = self._readers.each(lambda reader: reader.has_results(project, run_id))
+        return any(has for _, has in found) or bool(self._readers.unreadable)
 
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.
 
         A child that a test runner forks for each test puts what its parent has begun.
         """
-        with self._lock:
-            feeds = self._feeds.all()
-            begun: list[Item] = []
-            for feed in feeds:
-                with self._feeds.reading(feed):
-                    begun += feed.unfinished()
-            items = [item for item in begun if not self._is_finished(item)]
-            self._feeds.close_idle()
-        return items
+        found = self._readers.each(lambda reader: reader.unfinished())
+        return [item for _, items in found for item in items if not self._is_finished(item)]
 
     def finish_unfinished(self, item: Item, payload: str) -> bool:
-        """Turns a begun result of a process that is dead into a finished one.
+        """Turn a begun result of a process that is dead into a finished one.
 
         Args:
             item: as `unfinished` gave it.
@@ -321,78 +263,67 @@ class Outbox:
         Returns:
             False, and does nothing, if it is unfinished no more.
         """
-        with self._lock:
+        with self._readers.lock:
             finished = self._is_finished(item)
-            return self._feeds.of(item.writer).finish(item, None if finished else payload) and not finished
+            begun = self._readers.of(item.writer).finish(item, None if finished else payload)
+            return begun and not finished
 
     def drop_unfinished(self, item: Item) -> None:
-        """Forgets a begun result of a process that is gone: its test will not be reported.
+        """Forget a begun result of a process that is gone: its test will not be reported.
 
         Args:
             item: as `unfinished` gave it.
         """
-        with self._lock:
-            self._feeds.of(item.writer).finish(item, None)
+        with self._readers.lock:
+            self._readers.of(item.writer).finish(item, None)
 
     def item(self, writer: str, seq: int) -> Item | None:
         """A stored result; None if it was replaced by a later one of its key."""
-        with self._lock:
-            return self._feeds.of(writer).item(seq)
+        with self._readers.lock:
+            return next(iter(self._readers.of(writer).items([seq])), None)
 
     def attachments(self, item: Item) -> list[StoredFile]:
         """The files of a result, in the order in which they were put."""
-        with self._lock:
-            return self._feeds.of(item.writer).files(item.seq)
+        with self._readers.lock:
+            return self._readers.of(item.writer).files(item.seq)
 
     def count_pending(self, ledger: Ledger) -> dict[tuple[str, int], Waiting]:
         """What waits, by (project, run); runs for which nothing waits are not there."""
-        results: dict[tuple[str, int], int] = {}
+        results: dict[tuple[str, int], set[tuple[str, int]]] = {}
         files: dict[tuple[str, int], dict[str, int]] = {}
-        with self._lock:
-            for feed in self._feeds.all():
-                with self._feeds.reading(feed):
-                    run_of = {
-                        seq: (project, run) for seq, project, run in feed.waiting(ledger.settled(feed.name))
-                    }
-                    for run in run_of.values():
-                        results[run] = results.get(run, 0) + 1
-                    for seq, sha256, size in feed.contents() if run_of else ():
-                        if seq in run_of:
-                            files.setdefault(run_of[seq], {})[sha256] = size
-            self._feeds.close_idle()
+        for reader, rows in self._readers.each(lambda reader: reader.waiting(ledger.done(reader.name))):
+            for seq, project, run_id, sha256, size in rows:
+                results.setdefault((project, run_id), set()).add((reader.name, seq))
+                sizes = files.setdefault((project, run_id), {})
+                if sha256 is not None:
+                    sizes[sha256] = size
         return {
-            run: Waiting(count, len(files.get(run, {})), sum(files.get(run, {}).values()))
-            for run, count in results.items()
+            run: Waiting(len(keys), len(files[run]), sum(files[run].values()))
+            for run, keys in results.items()
         }
 
     def count_dropped(self) -> int:
         """How many files were not stored since the outbox was full."""
-        dropped = 0
-        with self._lock:
-            for feed in self._feeds.all():
-                with self._feeds.reading(feed):
-                    dropped += feed.count_problems(FULL)
-            self._feeds.close_idle()
-        return dropped
+        return sum(count for _, count in self._readers.each(lambda reader: reader.count_problems(FULL)))
 
     # The end
 
     def close(self) -> None:
-        """Closes it and all writers, ledgers and delivery rights that it gave out."""
+        """Close it and all writers, ledgers and locks that it gave out."""
         for close in reversed(self._given):
             close()
         self._given.clear()
-        self._feeds.close()
+        self._readers.close()
         self._database.close()
 
     def remove(self) -> None:
-        """Closes it and removes the session's directory, and those above it that are left empty.
+        """Close it and remove the session's directory, and those above it that are left empty.
 
-        Only for who holds the delivery right. Another process that waits for it learns that the session is
+        Only for who holds the delivery lock. Another process that waits for it learns that the session is
         gone. A session that begins in the same place at this moment is not harmed.
         """
         if os.name == "nt":
-            # An open file can be neither renamed nor removed there. The moment without the right is short.
+            # An open file can be neither renamed nor removed there. The moment without the lock is short.
             self.close()
             remove_session(self._directory)
         else:
@@ -400,11 +331,12 @@ class Outbox:
             self.close()
 
     def _is_finished(self, item: Item) -> bool:
-        for feed in self._feeds.all():
-            with self._feeds.reading(feed):
-                if feed.has_finished(item.project, item.run_id, item.result_id):
-                    return True
-        return False
+        return any(found for _, found in self._readers.each(lambda reader: reader.has_finished(item)))
+
+    def _lock(self, file: str) -> SessionLock:
+        lock = SessionLock(self._directory, file)
+        self._given.append(lock.release)
+        return lock
 
 
 def is_anything_left(outbox: Outbox, ledger: Ledger) -> bool:
@@ -457,7 +389,7 @@ def finish_all(outbox: Outbox) -> int:
 
 
 def _check_room(directory: str) -> None:
-    """Raises OSError where there is no room to begin in: what begins there would soon break off."""
+    """Raise OSError where there is no room to begin in: what begins there would soon break off."""
     path = f"{directory}/room"
     with System.open_file(path, "wb") as file:
         file.write(bytes(_ROOM))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from typing import BinaryIO, Callable
 
 from famacase_pytest.delivery.models import (
@@ -23,14 +24,13 @@ from famacase_pytest.delivery.models import (
     sendable,
 )
 from famacase_pytest.delivery.outbox.blobs import (
+    FULL,
     SMALL,
-    Depot,
-    FullError,
+    Blobs,
     OpenFile,
     Unstorable,
     bytes_below,
     check_size,
-    content_of,
     has_changed,
     open_file,
     origin_of,
@@ -86,7 +86,8 @@ WRITER = Schema(
 _INSERT = "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?, ?, ?)"
 RESERVED = ("session", "ledger", "lock")
 
-_SCAN_BYTES = 32 * MIB  # that this writer adds before it looks again what the others have added
+# Bytes that a writer adds before it looks again what the others have added.
+SCAN_BYTES = 32 * MIB
 
 
 def database_path(directory: str, name: str) -> str:
@@ -125,7 +126,7 @@ class Writer:
         self._start(self._first_name)
 
     def begin(self, project: str, run_id: int, result_id: str, payload: str) -> None:
-        """Stores the unfinished result of a test that begins now, in the place of an earlier one of this id.
+        """Store the unfinished result of a test that begins now, in the place of an earlier one of this id.
 
         Raises:
             OutboxUnavailable: it is not stored.
@@ -136,7 +137,7 @@ class Writer:
         )
 
     def drop_unfinished(self) -> None:
-        """Forgets the results that were begun here and not put: their tests will not be reported.
+        """Forget the results that were begun here and not put: their tests will not be reported.
 
         Raises:
             OutboxUnavailable: they are still stored.
@@ -147,7 +148,7 @@ class Writer:
     def put(
         self, project: str, run_id: int, result_id: str, payload: str, files: Sequence[StoredFile] = ()
     ) -> None:
-        """Stores a finished result with its files' records; its unfinished one goes, all in one transaction.
+        """Store a finished result with its files' records; its unfinished one goes, all in one transaction.
 
         A result of the same project, run and id is replaced, and is delivered again if it was delivered.
 
@@ -166,25 +167,34 @@ class Writer:
             store_result(connection, (project, run_id, result_id), payload, files)
 
     def store(self, source: Attachment) -> StoredFile:
-        """Copies a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
+        """Copy a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
         self._after_fork()
         name = clean_name(source.file_name)
-        mime_type = clean_mime_type(source.mime_type, name)
-        empty = StoredFile(source.ref, None, 0, name, mime_type)
+        stored = StoredFile(source.ref, None, 0, name, clean_mime_type(source.mime_type, name))
+        file = None
         try:
             if source.content is not None:
                 sha256, size = self._store_bytes(source.content)
-                return self._stored(empty, sha256, size)
-            assert source.path is not None
-            empty = replace(empty, origin=origin_of(source.path))
-            return self._store_path(empty)
+            else:
+                assert source.path is not None
+                stored = replace(stored, origin=origin_of(source.path))
+                assert stored.origin is not None
+                file = open_file(stored.origin.path)
+                stored = replace(stored, origin=file.origin)
+                sha256, size = self._store_file(file)
         except (OSError, ValueError, Unstorable) as error:
-            return replace(empty, problem=sendable(reason_of(error)))
+            return replace(stored, problem=sendable(reason_of(error)))
         except OutboxUnavailable as error:
-            return replace(empty, problem=sendable(f"it could not be stored: {error.__cause__ or error}"))
+            return replace(stored, problem=sendable(f"it could not be stored: {error.__cause__ or error}"))
+        finally:
+            if file is not None:
+                file.close()
+        database = self._database
+        opener = partial(open_content, lambda: database, self._blobs, sha256, size)
+        return replace(stored, sha256=sha256, size=size, opener=opener)
 
     def refresh(self, stored: StoredFile) -> StoredFile:
-        """Copies a file again, at the end of its test, if it has changed since or was not there before.
+        """Copy a file again, at the end of its test, if it has changed since or was not there before.
 
         Returns:
             The new copy; `stored` if nothing has changed, the file is gone, or it cannot be copied any more.
@@ -198,13 +208,13 @@ class Writer:
         return stored if again.problem and not stored.problem else again
 
     def close(self) -> None:
-        """Closes the database; once more does nothing."""
+        """Close the database; once more does nothing."""
         self._database.close()
 
     def _start(self, name: str) -> None:
         self._pid = System.getpid()
         self._lock = threading.Lock()
-        self._depot = Depot(f"{self._directory}/files")
+        self._blobs = Blobs(f"{self._directory}/files")
         self._known: set[str] = set()
         self._used = bytes_below(self._directory)
         self._added = 0
@@ -223,18 +233,6 @@ class Writer:
             self._database.close()
             self._start(f"{self._first_name}-{pid}")
 
-    def _store_path(self, empty: StoredFile) -> StoredFile:
-        assert empty.origin is not None
-        file = open_file(empty.origin.path)
-        try:
-            empty = replace(empty, origin=file.origin)
-            sha256, size = self._store_file(file)
-        except (OSError, ValueError, Unstorable) as error:
-            return replace(empty, problem=sendable(reason_of(error)))
-        finally:
-            file.close()
-        return self._stored(empty, sha256, size)
-
     def _store_file(self, file: OpenFile) -> tuple[str, int]:
         if file.size > SMALL:
             self._check_room(file.size)
@@ -251,7 +249,7 @@ class Writer:
         if sha256 in self._known:
             return sha256, len(content)
         if len(content) > SMALL:
-            if not self._depot.has(sha256):
+            if not self._blobs.has(sha256):
                 return self._store_large(iter([content]))
         else:
             self._take_room(len(content))
@@ -269,7 +267,7 @@ class Writer:
 
         new = False
         try:
-            sha256, size, new = self._depot.put(chunks, room)
+            sha256, size, new = self._blobs.put(chunks, room)
         finally:
             if not new:
                 with self._lock:
@@ -283,18 +281,13 @@ class Writer:
             self._added += size
 
     def _check_room(self, size: int) -> None:
-        """Raises FullError if so many bytes more are too many, as far as is known of the other writers."""
-        if self._added > _SCAN_BYTES:
+        """Raise Unstorable if so many bytes more are too many, as far as is known of the other writers."""
+        if self._added > SCAN_BYTES:
             used = bytes_below(self._directory)
             with self._lock:
                 self._used, self._added = used, 0
         if self._used + self._added + size > self._max_bytes:
-            raise FullError
-
-    def _stored(self, empty: StoredFile, sha256: str, size: int) -> StoredFile:
-        database = self._database
-        opener = partial(open_content, lambda: database, self._depot, sha256, size)
-        return replace(empty, sha256=sha256, size=size, opener=opener)
+            raise Unstorable(FULL)
 
 
 def store_result(
@@ -317,34 +310,23 @@ def store_result(
             (seq, *row),
         )
     if files:
-        connection.executemany(
-            "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    seq,
-                    position,
-                    file.ref,
-                    file.sha256,
-                    file.size,
-                    file.file_name,
-                    file.mime_type,
-                    file.problem,
-                )
-                for position, file in enumerate(files)
-            ],
-        )
+        rows = [
+            (seq, at, file.ref, file.sha256, file.size, file.file_name, file.mime_type, file.problem)
+            for at, file in enumerate(files)
+        ]
+        connection.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def open_content(database: Callable[[], Database], depot: Depot, sha256: str, size: int) -> BinaryIO:
-    """Opens a stored content, which lies in the writer's database or beside it. Raises OSError.
+def open_content(database: Callable[[], Database], blobs: Blobs, sha256: str, size: int) -> BinaryIO:
+    """Open a stored content, which lies in the writer's database or beside it. Raises OSError.
 
     Args:
         database: gives the writer's, open; called only if the content lies there.
-        depot: holds the large ones.
+        blobs: holds the large ones.
         sha256, size: of the content.
     """
     if size > SMALL:
-        return depot.open(sha256)
+        return blobs.open(sha256)
     try:
         rows = database().rows("SELECT bytes FROM content WHERE sha256 = ?", (sha256,))
     except OutboxUnavailable as error:
@@ -352,4 +334,4 @@ def open_content(database: Callable[[], Database], depot: Depot, sha256: str, si
         raise OSError(str(error)) from error
     if not rows:
         raise FileNotFoundError(f"the outbox has no content {sha256}")
-    return content_of(rows[0][0])
+    return BytesIO(rows[0][0])

@@ -32,9 +32,8 @@ from typing import Any, Callable
 from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox, finish_all, is_anything_left
-from famacase_pytest.delivery.relay.deliver import Delivery
+from famacase_pytest.delivery.relay.deliver import Delivery, UnstoredResults
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
-from famacase_pytest.delivery.relay.unstored import UnstoredResults
 from famacase_pytest.errors import ApiError
 
 # Seconds that the workers of a dead controller have to store their last results: they end when its pipe

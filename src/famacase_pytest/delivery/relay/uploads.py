@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from famacase_pytest.delivery.api.multipart import PartUnreadable, fingerprint, group, part_of
-from famacase_pytest.delivery.models import MIB, Attachment, Fingerprint, Limits, Part, reason_of
+from famacase_pytest.delivery.api.multipart import PartUnreadable, group
+from famacase_pytest.delivery.models import Fingerprint, Part
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import Rejected, Unreachable
 
@@ -33,7 +32,7 @@ class Uploads(Protocol):
     """The one call that uploading needs; `ReporterApi` has it."""
 
     def upload(self, code: str, parts: Sequence[Part], key: str) -> list[str]:
-        """Stores the files and returns their ids in the order given."""
+        """Store the files; returns their ids in the order given."""
         ...
 
 
@@ -46,9 +45,8 @@ def upload_parts(
     scope: str,
     uploaded: Callable[[Received], None],
     refused: Callable[[Part, str], None],
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> list[tuple[Part, Unreachable]]:
-    """Uploads files whose fingerprints are known, in groups and several requests at a time.
+    """Upload files, in groups and several requests at a time.
 
     A group that the server refuses is halved until the offender stands alone. The key of a request follows
     from what is in it, so that whoever takes over after a death repeats the same request, which a server that
@@ -62,7 +60,6 @@ def upload_parts(
         scope: within which equal requests have the same key.
         uploaded: told the ids of a request's files as soon as the back end has acknowledged them.
         refused: told why a file cannot be uploaded.
-        limits: of the contract.
 
     The two functions are called from the uploading threads, one at a time.
 
@@ -73,116 +70,13 @@ def upload_parts(
         Unreachable, Refused: a request failed for a reason that is not about its files.
     """
     upload = _Upload(api, project, scope, uploaded, refused)
-    upload.run(group(parts, limits), workers)
+    upload.run(group(parts), workers)
     return upload.failed
 
 
 def request_key(scope: str, project: str, files: Sequence[Fingerprint]) -> str:
     """The Idempotency-Key of an upload request: a UUID that is the same for the same files in this order."""
     return str(uuid.uuid5(_KEYS, System.dumps([scope, project, files])))
-
-
-def fingerprint_of(part: Part) -> Fingerprint:
-    """The fingerprint of a part that was made from one."""
-    assert part.sha256 is not None
-    return Fingerprint(part.sha256, part.size, part.file_name, part.mime_type)
-
-
-@dataclass(frozen=True)
-class UploadOutcome:
-    """What became of the files of a batch.
-
-    Attributes:
-        ids: the back end's id by reference, of all files that it has.
-        problems: why a file could not be uploaded, by reference.
-    """
-
-    ids: Mapping[str, str] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
-
-
-def upload_all(
-    api: Uploads,
-    project: str,
-    sources: Sequence[Attachment],
-    *,
-    workers: int,
-    known: MutableMapping[tuple[str, Fingerprint], str],
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-) -> UploadOutcome:
-    """Uploads what is not known yet, and says which id each reference has.
-
-    A file that is missing, unreadable, too large or refused is a problem of its own references; all others
-    are uploaded all the same. Each request has an `Idempotency-Key` that all its attempts share, so that an
-    upload whose answer was lost is not stored twice by a server that keeps the key; on another server the
-    first copy stays behind unused, since ids come from one answer only.
-
-    Args:
-        api: the back end.
-        project: the project's code.
-        sources: the files, each under its reference; equal files may occur any number of times.
-        workers: requests at a time, 1 or more.
-        known: ids of earlier uploads by (project, fingerprint). Each id is entered as soon as the back end
-            has acknowledged its file, from the uploading thread and under a lock of this call, so that
-            nothing is lost if a later request fails. If calls overlap in time, each may upload an equal file.
-
-    Raises:
-        Unreachable, Refused: a request failed for a reason that is not about its files. What was uploaded
-            until then is in `known`; the same call again sends the rest.
-    """
-    problems: dict[str, str] = {}
-    prints: dict[str, Fingerprint] = {}
-    wanted: dict[Fingerprint, Part] = {}
-    for source in sources:
-        try:
-            _check_size(source.size(), limits)
-            print_ = fingerprint(source)
-            _check_size(print_.size, limits)
-        except (OSError, _TooLarge) as error:
-            problems[source.ref] = reason_of(error)
-            continue
-        prints[source.ref] = print_
-        if (project, print_) not in known:
-            wanted.setdefault(print_, part_of(source, print_))
-
-    def uploaded(received: Received) -> None:
-        for part, id_ in received:
-            known[project, fingerprint_of(part)] = id_
-
-    unwanted: dict[Fingerprint, str] = {}
-    failed = upload_parts(
-        api,
-        project,
-        list(wanted.values()),
-        workers=workers,
-        # Nobody takes over here: the attempts of one request have a key in common, and no others.
-        scope=str(uuid.uuid4()),
-        limits=limits,
-        uploaded=uploaded,
-        refused=lambda part, reason: unwanted.__setitem__(fingerprint_of(part), reason),
-    )
-    if failed:
-        raise failed[0][1]
-
-    ids = {}
-    for ref, print_ in prints.items():
-        id_ = known.get((project, print_))
-        if id_ is not None:
-            ids[ref] = id_
-        else:
-            problems[ref] = unwanted[print_]
-    return UploadOutcome(ids, problems)
-
-
-class _TooLarge(Exception):
-    pass
-
-
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.file_bytes:
-        raise _TooLarge(
-            f"{size / MIB:.1f} MiB, more than the {limits.file_bytes / MIB:g} MiB that one file may have"
-        )
 
 
 class _Upload:
@@ -276,7 +170,7 @@ class _Upload:
                     self._uploaded(list(zip(request, ids)))
 
     def _key(self, request: Sequence[Part]) -> str:
-        return request_key(self._scope, self._project, [fingerprint_of(part) for part in request])
+        return request_key(self._scope, self._project, [part.fingerprint for part in request])
 
     def _give_up(self, parts: Sequence[Part], reason: str) -> None:
         with self._lock:

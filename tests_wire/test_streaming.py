@@ -7,25 +7,40 @@ import sys
 import threading
 
 import pytest
-from scripted_server import Say
 
 from famacase_pytest.delivery.models import MIB
+from scripted_server import Say
 
 # In a process of its own: the peak is the uploading side's alone.
 PROGRAM = """
-import resource, sys
+import hashlib, io, os, resource, sys
+from functools import partial
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.models import Attachment
-from famacase_pytest.delivery.relay.uploads import upload_all
+from famacase_pytest.delivery.models import Part
+from famacase_pytest.delivery.relay.uploads import upload_parts
+
+def upload(api, parts, workers):
+    stored = []
+    failed = upload_parts(
+        api, "SMOKE", parts, workers=workers, scope="s", uploaded=stored.extend, refused=lambda *why: None
+    )
+    assert failed == []
+    return stored
+
+def part_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(partial(file.read, 2**20), b""):
+            digest.update(chunk)
+    size = os.path.getsize(path)
+    return Part(os.path.basename(path), "x/y", size, partial(open, path, "rb"), digest.hexdigest())
 
 url, *paths = sys.argv[1:]
 with ReporterApi(url, {"": "t"}) as api:
     api.get_project("SMOKE")
-    upload_all(api, "SMOKE", [Attachment("0", "small", content=b"x")], workers=1, known={})
+    upload(api, [Part("small", "x/y", 1, partial(io.BytesIO, b"x"), hashlib.sha256(b"x").hexdigest())], 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sources = [Attachment(path, path, path=path) for path in paths]
-    outcome = upload_all(api, "SMOKE", sources, workers=4, known={})
-    assert len(outcome.ids) == len(paths), outcome
+    assert len(upload(api, [part_of(path) for path in paths], 4)) == len(paths)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

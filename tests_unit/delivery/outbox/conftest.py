@@ -1,8 +1,8 @@
-"""An outbox to work with, and child processes that use one."""
+"""An outbox to work with, and processes that use one."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from famacase_pytest.delivery.models import Attachment, Item, StoredFile
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.outbox.writer import Writer
 
 MANY = 1 << 40  # bytes: no limit
+
+Child = Callable[..., "subprocess.Popen[str]"]
+
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def ledger(outbox: Outbox) -> Ledger:
 
 
 @pytest.fixture
-def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def child() -> Iterator[Child]:
     """Starts a Python process: `child(script, *arguments)`. It is killed at the end."""
     started = []
 
@@ -59,20 +64,30 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a file system of its own: `tiny_disk("size=1m")`. Needs the right to mount."""
-    mounted = []
+def in_child(act: Callable[[], None]) -> None:
+    """Do something in a forked child, in which it must not fail."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
-    def mount(options: str) -> Path:
-        place = tmp_path / "disk"
-        place.mkdir(exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("file systems cannot be mounted here")
-        mounted.append(place)
-        return place
 
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+def by_path(path: Path, ref: str = "r1") -> Attachment:
+    """A file that is attached by its path."""
+    return Attachment(ref, path.name, path=str(path))
+
+
+def content_of(stored: StoredFile) -> bytes:
+    """What is stored of a file."""
+    with stored.open() as file:
+        return file.read()
+
+
+def ids(items: list[Item]) -> list[str]:
+    """The ids of results."""
+    return [item.result_id for item in items]

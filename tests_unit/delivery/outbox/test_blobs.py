@@ -1,85 +1,26 @@
-"""Files: copied when they are attached, again when they have changed, equal contents once."""
+"""A test's files: which can be copied, which have changed, and in which file system they are."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pyfakefs.fake_filesystem_unittest import Patcher
 
-from famacase_pytest.delivery.api.multipart import ExactReader
-from famacase_pytest.delivery.models import MIB, Attachment, StoredFile
+from famacase_pytest.delivery.models import (
+    MIB,
+    Attachment,
+)
 from famacase_pytest.delivery.outbox import blobs
-from famacase_pytest.delivery.outbox import writer as writer_module
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.outbox.writer import Writer
 
-from .conftest import MANY
-
-SMALL, LARGE = blobs.SMALL, blobs.SMALL + 1
-
-
-def content_of(stored: StoredFile) -> bytes:
-    with stored.open() as file:
-        return file.read()
-
-
-def by_path(path: Path, ref: str = "r1") -> Attachment:
-    return Attachment(ref, path.name, path=str(path))
-
-
-@pytest.mark.parametrize("size", [0, 1, SMALL, LARGE, 3 * MIB + 5])
-@pytest.mark.parametrize("kind", ["bytes", "path"])
-def test_a_content_comes_back_as_it_was(
-    outbox: Outbox, writer: Writer, ledger: Ledger, tmp_path: Path, size: int, kind: str
-):
-    content = os.urandom(size)
-    source = Attachment("r1", "dir/shot.png", content=content)
-    if kind == "path":
-        (tmp_path / "shot.png").write_bytes(content)
-        source = by_path(tmp_path / "shot.png")
-
-    stored = writer.store(source)
-    (tmp_path / "shot.png").unlink(missing_ok=True)
-    writer.put("P", 1, "a", "{}", [stored])
-
-    (item,) = outbox.pending(ledger, 1)
-    assert item.has_files
-    assert outbox.attachments(item) == [stored]
-    assert (stored.size, stored.file_name, stored.mime_type) == (size, "shot.png", "image/png")
-    assert stored.sha256 == hashlib.sha256(content).hexdigest()
-    for copy in (stored, *outbox.attachments(item)):
-        assert content_of(copy) == content
-        assert copy.fingerprint == stored.fingerprint
-        reader = ExactReader(copy.part)
-        assert reader.read() == content
-        reader.close()
-
-
-def test_several_files_of_a_result_in_their_order(outbox: Outbox, writer: Writer, ledger: Ledger):
-    files = [writer.store(Attachment(f"r{n}", f"{n}.txt", content=b"same")) for n in (3, 1, 2)]
-    writer.put("P", 1, "a", "{}", files)
-    writer.put("Q", 1, "a", "{}", files[:1])
-    first, second = outbox.pending(ledger, 2)
-    assert [file.ref for file in outbox.attachments(first)] == ["r3", "r1", "r2"]
-    assert [file.ref for file in outbox.attachments(second)] == ["r3"]
-
-
-@pytest.mark.parametrize("size", [SMALL, LARGE])
-def test_equal_contents_are_stored_once(outbox: Outbox, tmp_path: Path, size: int):
-    content = os.urandom(size)
-    (tmp_path / "one").write_bytes(content)
-    writers = [outbox.writer(name, max_bytes=MANY) for name in ("gw0", "gw1")]
-    for number in range(5):
-        for writer in writers:
-            writer.store(Attachment(f"r{number}", "two", content=content))
-            writer.store(by_path(tmp_path / "one"))
-    assert len(list((outbox.directory / "files").iterdir())) == (1 if size > SMALL else 0)
-    count = "SELECT COUNT(*) FROM content"
-    assert [writer._database.rows(count) for writer in writers] == [[(int(size <= SMALL),)]] * 2
+from .conftest import MANY, by_path, content_of
 
 
 class TestWhatCannotBeStored:
@@ -121,10 +62,17 @@ class TestWhatCannotBeStored:
         self, outbox: Outbox, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         (tmp_path / "log").write_bytes(bytes(2 * MIB))
-        # Its size was looked at, and then it grew.
-        monkeypatch.setattr(blobs, "_check", lambda state: None)
-        monkeypatch.setattr(blobs, "FILE_LIMIT", MIB)
-        assert "more than the 1 MiB" in self.problem(writer, tmp_path / "log")
+        read = blobs.System.read
+
+        def read_and_log(descriptor: int, size: int) -> bytes:
+            with (tmp_path / "log").open("ab") as log:
+                log.write(bytes(size))
+            return read(descriptor, size)
+
+        monkeypatch.setattr(blobs, "FILE_LIMIT", 5 * MIB)
+        with monkeypatch.context() as patched:
+            patched.setattr(blobs.System, "read", read_and_log)
+            assert "more than the 5 MiB" in self.problem(writer, tmp_path / "log")
         assert list((outbox.directory / "files").iterdir()) == []
 
     def test_problems_are_stored_with_the_result(self, outbox: Outbox, writer: Writer, ledger: Ledger):
@@ -199,40 +147,72 @@ class TestRefresh:
         assert content_of(writer.refresh(later)) == b"there"
 
 
-class TestTheLimit:
-    FULL = "the outbox is full (FAMACASE_OUTBOX_MAX_MB)"
+def contents(outbox: Outbox, ledger: Ledger) -> list[tuple[str, list[bytes]]]:
+    return [
+        (item.result_id, [content_of(file) for file in outbox.attachments(item)])
+        for item in outbox.pending(ledger, 100)
+    ]
 
-    @pytest.mark.parametrize("kind", ["bytes", "path"])
-    @pytest.mark.parametrize("size", [SMALL, 100_000])
-    def test_files_beyond_it_are_dropped_and_results_are_not(
-        self, outbox: Outbox, ledger: Ledger, tmp_path: Path, size: int, kind: str
-    ):
-        writer = outbox.writer("gw0", max_bytes=500_000)
-        problems = []
-        for number in range(20):
-            content = os.urandom(size)
-            source = Attachment("r1", "a", content=content)
-            if kind == "path":
-                (tmp_path / "file").write_bytes(content)
-                source = by_path(tmp_path / "file")
-            stored = writer.store(source)
-            problems.append(stored.problem)
-            writer.put("P", 1, str(number), "{}", [stored])
-        assert set(problems) == {None, self.FULL}
-        assert problems == sorted(problems, key=bool)
-        assert len(outbox.pending(ledger, 100)) == 20
-        assert not list((outbox.directory / "files").glob("*.part"))
 
-    def test_what_other_writers_have_stored_counts(self, outbox: Outbox, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(writer_module, "_SCAN_BYTES", 100_000)
-        one, two = (outbox.writer(name, max_bytes=2_000_000) for name in ("gw0", "gw1"))
-        assert one.store(Attachment("r", "n", content=bytes(1_500_000))).problem is None
-        results = [two.store(Attachment("r", "n", content=os.urandom(150_000))).problem for _ in range(8)]
-        assert results[0] is None
-        assert results[-1] == self.FULL
+@pytest.mark.parametrize("large", [False, True])
+def test_a_fake_file_system(outbox: Outbox, writer: Writer, ledger: Ledger, tmp_path: Path, large: bool):
+    text = "fake " * (20_000 if large else 2)
+    both, real = tmp_path / "both.log", tmp_path / "real.log"
+    both.write_text("the real one")
+    real.write_text("real")
+    real_os = os
+    with Patcher() as patcher:
+        assert blobs.os is not real_os
+        patcher.fs.create_file(str(both), contents=text)
+        patcher.fs.create_file("/only/fake.log", contents=text)
+        writer.begin("P", 1, "a", "{}")
+        files = [
+            writer.store(Attachment("r1", "both.log", path=str(both))),
+            writer.store(Attachment("r2", "fake.log", path="/only/fake.log")),
+            writer.store(Attachment("r3", "real.log", path=str(real))),
+            writer.store(Attachment("r4", "bytes", content=text.encode())),
+        ]
+        missing = writer.store(Attachment("r5", "later.log", path="/only/later.log"))
+        fifo = writer.store(Attachment("r6", "directory", path="/only"))
+        patcher.fs.create_file("/only/later.log", contents="later")
+        files.append(writer.refresh(missing))
+        with open("/only/fake.log", "a") as file:
+            file.write("more")
+        files.append(writer.refresh(files[1]))
+        assert (missing.problem, fifo.problem) == ("the file does not exist", "it is a directory")
+        writer.put("P", 1, "a", "{}", files)
+        late = outbox.writer("late", max_bytes=MANY)
+        late.put("P", 1, "b", "{}")
+        assert len(outbox.pending(ledger, 9)) == 2
+        ledger.set_state(a=1)
 
-    def test_a_content_that_is_there_fits_always(self, outbox: Outbox):
-        writer = outbox.writer("gw0", max_bytes=500_000)
-        content = os.urandom(300_000)
-        for _ in range(5):
-            assert writer.store(Attachment("r", "n", content=content)).problem is None
+    assert blobs.os is real_os
+    # The fake file system is gone: the real file of that name is not what was attached.
+    assert writer.refresh(files[0]) is files[0]
+    stored = dict(contents(outbox, ledger))
+    expected = [text, text, "real", text, "later", text + "more"]
+    assert stored == {"a": [one.encode() for one in expected], "b": []}
+    assert ledger.state() == {"a": 1}
+
+
+def test_a_fork_under_a_fake_file_system(base: Path):
+    script = """
+import os, sys
+from pathlib import Path
+from pyfakefs.fake_filesystem_unittest import Patcher
+from famacase_pytest.delivery.outbox.store import Outbox
+outbox = Outbox.create(Path(sys.argv[1]), {})
+writer = outbox.writer("main", max_bytes=1 << 40)
+fork, leave, wait = os.fork, os._exit, os.waitpid
+with Patcher():
+    pid = fork()
+    if pid == 0:
+        writer.put("P", 1, "a", "{}")
+        leave(0)
+    assert wait(pid, 0)[1] == 0
+assert len(outbox.pending(outbox.ledger(), 9)) == 1
+outbox.remove()
+"""
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork")
+    subprocess.run([sys.executable, "-c", script, str(base)], check=True)

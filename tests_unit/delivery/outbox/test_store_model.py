@@ -22,7 +22,7 @@ Key = tuple[str, str, int, str]
 
 
 class Deliveries(RuleBasedStateMachine):
-    """The model: by writer and result's key, the payload stored last and whether it is settled."""
+    """The model: by writer and result's key, the payload stored last and whether it is done."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Deliveries(RuleBasedStateMachine):
         self.generation = 0
         self.count = 0
         self.stored: dict[Key, str] = {}
-        self.settled: dict[Key, str] = {}
+        self.done: dict[Key, str] = {}
         self.begun: dict[Key, str] = {}
         self.claimed: list[Item] = []
         self.outbox = Outbox.create(self.root / "0", {})
@@ -38,8 +38,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.claimed = []
-        self.right = self.outbox.delivery_lock()
-        assert self.right.acquire()
+        self.lock = self.outbox.delivery_lock()
+        assert self.lock.acquire()
         self.ledger = self.outbox.ledger()
         self.writers = {name: self.outbox.writer(name, max_bytes=MANY) for name in ("main", "gw0", "gw1")}
 
@@ -57,7 +57,7 @@ class Deliveries(RuleBasedStateMachine):
         sources = [Attachment(f"r{n}", "n", content=payload.encode() * (1 + n * 5000)) for n in range(files)]
         writer.put(*key, payload, [writer.store(source) for source in sources])
         self.stored[(name, *key)] = payload
-        self.settled.pop((name, *key), None)
+        self.done.pop((name, *key), None)
         self.begun.pop((name, *key), None)
 
     @rule(name=WRITERS, keys=st.lists(KEYS, min_size=2, max_size=5, unique=True))
@@ -76,37 +76,37 @@ class Deliveries(RuleBasedStateMachine):
         self.claimed += self.outbox.pending(self.ledger, limit, excluding=claimed)
         assert len({item.key for item in self.claimed}) == len(self.claimed)
 
-    def settle(self, item: Item) -> None:
+    def finish(self, item: Item) -> None:
         key = (item.writer, item.project, item.run_id, item.result_id)
         # What was replaced meanwhile is to be delivered in its new form.
         if self.stored[key] == item.payload:
-            self.settled[key] = item.payload
+            self.done[key] = item.payload
 
     @precondition(lambda self: self.claimed)
     @rule()
     def acknowledge(self) -> None:
         self.ledger.acknowledge(self.claimed)
         for item in self.claimed:
-            self.settle(item)
+            self.finish(item)
         self.claimed = []
 
     @precondition(lambda self: self.claimed)
     @rule(which=st.integers(0), rejected=st.booleans())
-    def settle_one(self, which: int, rejected: bool) -> None:
+    def finish_one(self, which: int, rejected: bool) -> None:
         item = self.claimed.pop(which % len(self.claimed))
         if rejected:
             self.ledger.reject(item, "no")
         else:
             self.ledger.acknowledge([item])
-        self.settle(item)
+        self.finish(item)
 
-    @precondition(lambda self: len(self.stored) > len(self.settled))
+    @precondition(lambda self: len(self.stored) > len(self.done))
     @rule(limit=st.integers(2, 6))
     def the_last_one_of_a_batch_is_rejected(self, limit: int) -> None:
         self.claimed = []
         item = self.outbox.pending(self.ledger, limit)[-1]
         self.ledger.reject(item, "no")
-        self.settle(item)
+        self.finish(item)
 
     @rule()
     def fail(self) -> None:
@@ -123,7 +123,7 @@ class Deliveries(RuleBasedStateMachine):
             key = (item.writer, item.project, item.run_id, item.result_id)
             if self.outbox.finish_unfinished(item, f"ended {item.payload}"):
                 self.stored[key] = f"ended {item.payload}"
-                self.settled.pop(key, None)
+                self.done.pop(key, None)
             self.begun.pop(key, None)
 
     @rule()
@@ -140,34 +140,34 @@ class Deliveries(RuleBasedStateMachine):
     def somebody_else_delivers(self) -> None:
         with Outbox.open(self.outbox.directory) as other:
             assert not other.delivery_lock().acquire()
-            self.right.release()
-            right = other.delivery_lock()
-            assert right.acquire()
+            self.lock.release()
+            lock = other.delivery_lock()
+            assert lock.acquire()
             ledger = other.ledger()
             for item in other.pending(ledger, 2):
                 ledger.acknowledge([item])
-                self.settle(item)
+                self.finish(item)
                 self.claimed = [one for one in self.claimed if one.key != item.key]
-            right.release()
-        assert self.right.acquire()
+            lock.release()
+        assert self.lock.acquire()
 
     def check(self, outbox: Outbox, items: list[Item]) -> None:
         found = {(item.writer, item.project, item.run_id, item.result_id): item.payload for item in items}
         assert len(found) == len(items)
-        assert found == {key: text for key, text in self.stored.items() if key not in self.settled}
+        assert found == {key: text for key, text in self.stored.items() if key not in self.done}
         for item in items:
             for number, file in enumerate(outbox.attachments(item)):
                 with file.open() as content:
                     assert content.read() == item.payload.encode() * (1 + number * 5000)
 
     @invariant()
-    def pending_is_what_is_stored_and_not_settled(self) -> None:
+    def pending_is_what_is_stored_and_not_done(self) -> None:
         self.check(self.outbox, self.outbox.pending(self.ledger, 1000))
 
     @invariant()
     def the_totals_agree(self) -> None:
         totals = self.outbox.count_pending(self.ledger).values()
-        assert sum(total.results for total in totals) == len(self.stored) - len(self.settled)
+        assert sum(total.results for total in totals) == len(self.stored) - len(self.done)
 
     @invariant()
     def unfinished_is_what_is_begun_and_nowhere_stored(self) -> None:
@@ -186,6 +186,8 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
+
+
 TestDeliveries.settings = settings(
     max_examples=25,
     stateful_step_count=30,

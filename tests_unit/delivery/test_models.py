@@ -1,10 +1,91 @@
-"""Payloads before and after their files have ids."""
+"""The values: names, types, and payloads before and after their files have ids."""
 
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
-from famacase_pytest.delivery.models import note_missing, refs_of, resolve_refs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from famacase_pytest.delivery.models import (
+    Attachment,
+    clean_mime_type,
+    clean_name,
+    note_missing,
+    resolve_refs,
+)
+
+
+def test_values_are_cheap_to_import():
+    code = "import sys, famacase_pytest.delivery.models; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"requests", "urllib3", "pytest", "qase", "sqlite3"} & set(loaded)
+
+
+@pytest.mark.parametrize("given_", [{}, {"path": "x", "content": b""}])
+def test_an_attachment_has_a_path_or_content(given_):
+    with pytest.raises(ValueError, match="exactly one"):
+        Attachment("1", "a", **given_)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("shot.png", "shot.png"),
+        ("/tmp/a/shot.png", "shot.png"),
+        ("C:\\Temp\\shot.png", "shot.png"),
+        ("../../etc/passwd", "passwd"),
+        ('a"b.txt', "a'b.txt"),
+        ("a\r\nX-Evil: 1\x00.txt", "aX-Evil: 1\ufffd.txt"),
+        ("Übersicht 表 😀.txt", "Übersicht 表 😀.txt"),
+        ("broken\udcff.txt", "broken\ufffd.txt"),
+        ("", "attachment"),
+        ("..", "attachment"),
+        ("dir/", "attachment"),
+        ("\n \t", "attachment"),
+        ("x" * 300 + ".tar.gz", "x" * 248 + ".tar.gz"),
+    ],
+)
+def test_names_survive_a_header(name, expected):
+    cleaned = clean_name(name)
+    assert len(cleaned) <= 255
+    if len(name) < 256:
+        assert cleaned == expected
+    else:
+        assert cleaned.endswith(".gz")
+
+
+@given(st.text())
+def test_any_name_becomes_one_that_is_safe_and_stays(name):
+    cleaned = clean_name(name)
+    assert cleaned
+    assert cleaned.encode("utf-8")
+    assert not set(cleaned) & set('"\r\n/\\\0')
+    assert clean_name(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "name", "expected"),
+    [
+        ("text/x-log; charset=utf-8", "a.png", "text/x-log; charset=utf-8"),
+        (" image/svg+xml ", "a", "image/svg+xml"),
+        (None, "a.json", "application/json"),
+        ("", "a.txt", "text/plain"),
+        (None, "a.tar.gz", "application/gzip"),
+        (None, "a.txt.bz2", "application/octet-stream"),
+        (None, "a.unheard-of", "application/octet-stream"),
+        ("text/plain\r\nX-Evil: 1", "a", "application/octet-stream"),
+        ("nonsense", "a.png", "image/png"),
+        ("tëxt/plain", "a.png", "image/png"),
+    ],
+)
+def test_types_survive_a_header_or_are_guessed(mime_type, name, expected):
+    assert clean_mime_type(mime_type, name) == expected
 
 
 def ref(name):
@@ -22,12 +103,6 @@ PAYLOAD = {
     "steps": [step("c", "a", steps=[step("d"), step()]), {"execution": {"status": None}, "steps": []}],
     "message": "said",
 }
-
-
-def test_references_are_found_at_any_depth_once_in_order():
-    assert refs_of(PAYLOAD) == ["a", "b", "c", "d"]
-    assert refs_of({}) == []
-    assert refs_of({"attachments": None, "steps": None}) == []
 
 
 def test_references_become_ids_and_the_rest_stays():
@@ -66,7 +141,9 @@ def test_references_become_ids_and_the_rest_stays():
 def test_references_without_an_id_are_dropped():
     before = copy.deepcopy(PAYLOAD)
     answer = resolve_refs(PAYLOAD, {"b": "2"})
-    assert refs_of(answer) == ["2"]
+    assert answer["attachments"] == [{"id": "2", "file_name": "b.png"}]
+    assert [one["execution"].get("attachments") for one in answer["steps"]] == [[], None]
+    assert [one["execution"]["attachments"] for one in answer["steps"][0]["steps"]] == [[], []]
     assert before == PAYLOAD
 
 
@@ -80,9 +157,10 @@ def test_depth_does_not_matter():
     payload = inmost
     for _ in range(depth):
         payload = {"execution": {}, "steps": [payload]}
-    assert refs_of(payload) == ["x"]
     answer = resolve_refs(payload, {"x": "1"})
-    assert refs_of(answer) == ["1"]
+    for _ in range(depth):
+        (answer,) = answer["steps"]
+    assert answer["execution"]["attachments"] == [{"id": "1", "file_name": "x.png"}]
     assert inmost["execution"]["attachments"] == [ref("x")]
 
 

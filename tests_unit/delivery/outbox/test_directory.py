@@ -1,8 +1,10 @@
-"""The directory of the sessions: marked as ours, gone with the last of them, never anybody else's."""
+"""The sessions' directory, marked as ours and gone with the last of them, and the locks in it."""
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -10,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from famacase_pytest.delivery.outbox import directory as session_directory
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.outbox.database import (
+    OutboxGone,
+    OutboxUnavailable,
+)
 from famacase_pytest.delivery.outbox.directory import sessions
 from famacase_pytest.delivery.outbox.store import Outbox
+
+from .conftest import Child
 
 
 def test_the_first_session_makes_the_base_and_the_last_one_removes_it(base: Path):
@@ -128,3 +135,87 @@ def test_a_base_that_is_always_removed_again(base: Path, monkeypatch: pytest.Mon
 def test_removing_twice_is_harmless(outbox: Outbox):
     outbox.remove()
     outbox.remove()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
+def test_a_place_without_permission(base: Path):
+    base.mkdir(parents=True)
+    base.chmod(0o500)
+    with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
+        Outbox.create(base, {})
+
+
+def test_a_place_below_a_file(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
+        Outbox.create(tmp_path / "file" / "outbox", {})
+
+
+_HOLD = """
+import sys
+from pathlib import Path
+from famacase_pytest.delivery.outbox.store import Outbox
+
+with Outbox.open(Path(sys.argv[1])) as outbox:
+    lock = outbox.delivery_lock()
+    print(lock.acquire(float(sys.argv[2])), flush=True)
+    sys.stdin.readline()
+    if sys.argv[3:] == ["remove"]:
+        outbox.remove()
+"""
+
+
+def answer_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+class TestTheDeliveryLock:
+    def test_one_process_at_a_time(self, outbox: Outbox, child: Child):
+        first, second = child(_HOLD, outbox.directory, 0), child(_HOLD, outbox.directory, 0)
+        assert sorted([answer_of(first), answer_of(second)]) == ["False", "True"]
+        assert not outbox.delivery_lock().acquire()
+
+    def test_a_dead_process_has_it_no_more(self, outbox: Outbox, child: Child):
+        process = child(_HOLD, outbox.directory, 0)
+        assert answer_of(process) == "True"
+        lock = outbox.delivery_lock()
+        assert not lock.acquire(0.1)
+        process.kill()
+        assert lock.acquire(10)
+        assert lock.held
+
+    def test_whoever_waits_gets_it(self, outbox: Outbox, child: Child):
+        lock = outbox.delivery_lock()
+        assert lock.acquire()
+        process = child(_HOLD, outbox.directory, 30)
+        lock.release()
+        assert answer_of(process) == "True"
+
+    def test_waiting_can_be_interrupted(self, outbox: Outbox):
+        holder, waiting = outbox.delivery_lock(), outbox.delivery_lock()
+        assert holder.acquire()
+        assert holder.acquire()
+        interrupted = threading.Event()
+        threading.Timer(0.05, interrupted.set).start()
+        assert not waiting.acquire(None, interrupted)
+        holder.release()
+        holder.release()
+        assert waiting.acquire()
+
+    def test_whoever_waits_for_a_session_that_is_removed_learns_it(self, outbox: Outbox, child: Child):
+        process = child(_HOLD, outbox.directory, 0, "remove")
+        assert answer_of(process) == "True"
+        lock = outbox.delivery_lock()
+        assert not lock.acquire()
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        with pytest.raises(OutboxGone):
+            lock.acquire(10)
+
+    def test_presence_is_another_lock(self, outbox: Outbox):
+        presence = outbox.presence_lock()
+        assert presence.acquire()
+        assert outbox.delivery_lock().acquire()
+        assert not outbox.presence_lock().acquire()

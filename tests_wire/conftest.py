@@ -1,33 +1,19 @@
-"""Fixtures around the scripted server."""
+"""The api room over real sockets: a server that does as it is told."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
-from scripted_server import Server, serving
 
 from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.delivery.api.retry import RetryPolicy
+from scripted_server import Server, serving
 
 TOKEN = "rep_Geheim+token/42"
 QUICK = RetryPolicy(base=0.001)
-
-
-class Patience(threading.Event):
-    """An event that is never set, notes how long it was waited for, and lets nobody wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.waits.append(timeout)
-        return self.is_set()
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +53,6 @@ def make_api(server: Server) -> Iterator[Callable[..., ReporterApi]]:
 @pytest.fixture
 def api(make_api: Callable[..., ReporterApi]) -> ReporterApi:
     return make_api()
-
-
-@pytest.fixture
-def patience() -> Patience:
-    return Patience()
 
 
 @pytest.fixture

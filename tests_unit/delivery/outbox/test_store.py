@@ -1,24 +1,26 @@
-"""Results on their way through the outbox: stored, handed out, settled."""
+"""The outbox of a session: results are stored, handed out, and done."""
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from famacase_pytest.delivery.models import Attachment, Item, Run, Waiting
-from famacase_pytest.delivery.outbox import database, reader
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
+from famacase_pytest.delivery.models import (
+    Attachment,
+    Item,
+    Run,
+    Waiting,
+)
+from famacase_pytest.delivery.outbox.database import (
+    OutboxGone,
+    OutboxUnavailable,
+)
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.outbox.writer import Writer
 
-from .conftest import MANY
-
-
-def ids(items: list[Item]) -> list[str]:
-    return [item.result_id for item in items]
+from .conftest import MANY, ids
 
 
 def test_a_result_is_pending_until_it_is_acknowledged(outbox: Outbox, writer: Writer, ledger: Ledger):
@@ -73,7 +75,6 @@ def test_a_writer_that_comes_later_is_seen(outbox: Outbox, writer: Writer, ledge
     assert outbox.pending(ledger, 1) == []
     outbox.writer("gw0-2", max_bytes=MANY).put("P", 1, "late", "{}")
     assert ids(outbox.pending(ledger, 1)) == ["late"]
-    assert outbox.writers() == ["gw0-2", "main-1"]
 
 
 def test_a_result_put_again_is_delivered_again(outbox: Outbox, writer: Writer, ledger: Ledger):
@@ -173,48 +174,19 @@ def test_one_unreadable_database_does_not_hold_the_others_back(
     assert ("P", 1) in outbox.count_pending(ledger)
 
 
-def test_more_writers_than_may_be_open(outbox: Outbox, ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reader, "_OPEN_FEEDS", 2)
-    monkeypatch.setattr(reader, "_COARSEST_STAMP", 0.0)
-    writers = [outbox.writer(f"gw{number}", max_bytes=MANY) for number in range(6)]
-    for round_ in range(5):
-        for number, writer in enumerate(writers):
-            writer.put("P", 1, f"{number}-{round_}", "{}")
-        found = outbox.pending(ledger, 100)
-        assert sorted(ids(found)) == [f"{number}-{round_}" for number in range(6)]
-        ledger.acknowledge(found)
-        for _ in range(3):
-            assert outbox.pending(ledger, 100) == []
-        assert sum(one.is_open for one in outbox._feeds.all()) <= 2
-
-
-def test_a_change_that_bears_the_stamp_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    now = 100.0
-    monkeypatch.setattr(reader.System, "monotonic", lambda: now)
-    looks = reader._Looks(str(tmp_path / "gw0.db"))
-    assert looks.have_changed()
-    now += 2.9
-    assert looks.have_changed()
-    now += 60
-    # The one look that comes later than any such change.
-    assert looks.have_changed()
-    assert not looks.have_changed()
-    (tmp_path / "gw0.db-wal").touch()
-    assert looks.have_changed()
-
-
 def test_runs(outbox: Outbox):
-    first = Run("P", -1, body={"title": "ü"}, key="k", environment_slug="stage", complete=True)
+    first = Run("P", -1, body={"title": "ü"}, key="k", environment_slug="stage")
     outbox.add_run(first)
     outbox.add_run(Run("Q", 5))
     assert outbox.runs() == [first, Run("Q", 5)]
 
     outbox.request_completion("Q", 5, publish=True)
-    outbox.add_run(Run("Q", 5, complete=True, publish=True))
-    assert outbox.runs()[1] == Run("Q", 5, complete=True, publish=True, requested=True)
-
-    outbox.replace_run("P", -1, 12)
-    assert (outbox.runs()[0].run_id, outbox.runs()[0].body) == (12, {"title": "ü"})
+    outbox.request_completion("Q", 5)
+    outbox.request_completion("P", -1)
+    assert outbox.runs() == [
+        first._replace(requested=True),
+        Run("Q", 5, publish=True, requested=True),
+    ]
 
 
 def test_meta(outbox: Outbox):
@@ -223,40 +195,13 @@ def test_meta(outbox: Outbox):
         assert other.meta() == {"created": "today", "ended": True, "pid": 4}
 
 
-def test_reserved_and_odd_names_of_writers(outbox: Outbox):
-    with pytest.raises(ValueError, match="ledger"):
-        outbox.writer("ledger", max_bytes=MANY)
-    assert outbox.writer("../gw 0", max_bytes=MANY).name == ".._gw_0"
-
-
-def test_a_name_that_comes_back_goes_on(outbox: Outbox, writer: Writer, ledger: Ledger):
-    writer.put("P", 1, "a", "{}")
-    writer.close()
-    outbox.writer("main-1", max_bytes=MANY).put("P", 1, "b", "{}")
-    assert ids(outbox.pending(ledger, 9)) == ["a", "b"]
-
-
-def test_without_a_write_ahead_log(base: Path, monkeypatch: pytest.MonkeyPatch):
-    def connect(path: str, **arguments: object) -> sqlite3.Connection:
-        # A file system layer without shared memory, as some network file systems are.
-        return sqlite3.connect(f"file:{path}?vfs=unix-dotfile", uri=True, **arguments)
-
-    monkeypatch.setattr(database.System, "connect", connect)
-    with Outbox.create(base, {}) as outbox:
-        writer = outbox.writer("main-1", max_bytes=MANY)
-        assert "write-ahead log" in (outbox.warning or "")
-        assert "FAMACASE_OUTBOX_DIR" in (writer.warning or "")
-        writer.begin("P", 1, "a", "{}")
-        writer.put("P", 1, "a", "{}")
-        assert ids(outbox.pending(outbox.ledger(), 9)) == ["a"]
-
-
-def test_with_a_write_ahead_log_there_is_no_warning(outbox: Outbox, writer: Writer):
-    assert (outbox.warning, writer.warning) == (None, None)
-
-
 def test_a_closed_outbox_says_so(outbox: Outbox, writer: Writer):
     outbox.close()
     outbox.close()
     with pytest.raises(OutboxUnavailable, match="FAMACASE_OUTBOX_DIR"):
         writer.put("P", 1, "a", "{}")
+
+
+def test_an_outbox_that_is_not_there(base: Path):
+    with pytest.raises(OutboxGone, match="no outbox in"):
+        Outbox.open(base / "session")

@@ -8,12 +8,17 @@ import uuid
 import pytest
 
 from famacase_pytest.delivery.api.client import ReporterApi
-from famacase_pytest.delivery.models import Attachment, clean_name, resolve_refs
-from famacase_pytest.delivery.relay.uploads import upload_all
+from famacase_pytest.delivery.api.http import Http
+from famacase_pytest.delivery.models import clean_name, resolve_refs
+from famacase_pytest.delivery.relay.uploads import upload_parts
 from famacase_pytest.errors import Refused, Rejected
+from wire_files import part, stored_content
 
 process = pytest.importorskip("famacase_pytest.server.process")
 pytest.importorskip("fastapi", reason="the extra `server` is not installed")
+
+
+TOKEN = "rep_local"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def local(tmp_path_factory):
 
 @pytest.fixture
 def real_api(local):
-    with ReporterApi(local.url, {"SMOKE": "rep_local", "": "wrong"}) as api:
+    with ReporterApi(local.url, {"SMOKE": TOKEN, "": "wrong"}) as api:
         yield api
 
 
@@ -68,6 +73,16 @@ def test_a_key_creates_one_run(real_api):
     assert real_api.create_run("SMOKE", body, key) == real_api.create_run("SMOKE", body, key)
 
 
+def upload(api, parts):
+    """The ids by file name."""
+    stored = []
+    failed = upload_parts(
+        api, "SMOKE", parts, workers=4, scope=str(uuid.uuid4()), uploaded=stored.extend, refused=pytest.fail
+    )
+    assert failed == []
+    return {one.file_name: id_ for one, id_ in stored}
+
+
 NAMES = [
     "plain.txt",
     "Übersicht 表 😀.png",
@@ -83,8 +98,8 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_bytes_and_name_of_a_file_arrive(real_api, monkeypatch, name):
-    exchange = real_api._transport.exchange
+def test_bytes_and_name_of_a_file_arrive(real_api, local, monkeypatch, name):
+    exchange = Http.exchange
     understood = []
 
     def listening(*args, **options):
@@ -93,25 +108,23 @@ def test_bytes_and_name_of_a_file_arrive(real_api, monkeypatch, name):
         return answer
 
     content = b"--boundary\r\n\x00" + name.encode("utf-8", "replace")
-    source = Attachment("r", name, content=content)
     with monkeypatch.context() as patch:
-        patch.setattr(real_api._transport, "exchange", listening)
-        outcome = upload_all(real_api, "SMOKE", [source], workers=1, known={})
+        patch.setattr(Http, "exchange", listening)
+        [id_] = upload(real_api, [part(clean_name(name), content)]).values()
     assert understood == [clean_name(name)]
-    assert real_api.get_attachment("SMOKE", outcome.ids["r"]) == content
+    assert stored_content(local.url, TOKEN, "SMOKE", id_) == content
 
     run = create(real_api)
     payload = result("t", attachments=[{"id": "r", "file_name": clean_name(name)}])
-    real_api.post_results("SMOKE", run, [json.dumps(resolve_refs(payload, outcome.ids))])
+    real_api.post_results("SMOKE", run, [json.dumps(resolve_refs(payload, {"r": id_}))])
     [stored] = real_api.list_results("SMOKE", run)
-    assert stored["attachments"][0]["id"] == outcome.ids["r"]
+    assert stored["attachments"][0]["id"] == id_
 
 
-def test_many_files_at_a_time(real_api):
-    sources = [Attachment(str(n), f"{n}.bin", content=b"%d" % (n % 50) * 1000) for n in range(120)]
-    outcome = upload_all(real_api, "SMOKE", sources, workers=4, known={})
-    assert len(outcome.ids) == 120
-    assert real_api.get_attachment("SMOKE", outcome.ids["77"]) == b"27" * 1000
+def test_many_files_at_a_time(real_api, local):
+    ids = upload(real_api, [part(f"{n}.bin", b"%d" % (n % 50) * 1000) for n in range(120)])
+    assert len(ids) == 120
+    assert stored_content(local.url, TOKEN, "SMOKE", ids["77.bin"]) == b"27" * 1000
 
 
 def test_refusals_of_the_real_server(real_api, local):

@@ -120,8 +120,6 @@ class Server:
             return Say(201, body=b"") if request.method == "POST" else Say(200, {"total": 0, "results": []})
         if path.endswith("/public"):
             return Say(200, {"url": "https://famacase.example.com/r/1"})
-        if "/attachments/" in path:
-            return Say(200, body=b"\x00bytes", headers={"Content-Type": "application/octet-stream"})
         return Say(201, {"id": 7, "code": "SMOKE"})
 
 

@@ -7,9 +7,9 @@ import ssl
 import subprocess
 
 import pytest
-from scripted_server import Say, serving
 
 from famacase_pytest.errors import Refused, Unreachable
+from scripted_server import Say, serving
 
 
 def test_a_proxy_from_the_environment_is_used_with_its_credentials(make_api, server, token, monkeypatch):

@@ -1,1 +1,0 @@
-"""The outbox: what is stored survives, and is delivered once."""
