@@ -89,7 +89,7 @@ def mounted() -> Iterator[Callable[..., Path]]:
         where.mkdir(exist_ok=True)
         done = subprocess.run(["mount", *arguments, str(where)], capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"needs the right to mount file systems: {done.stderr.strip()}")
+            pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
         mounts.append(where)
         return where
 

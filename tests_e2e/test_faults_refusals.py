@@ -51,7 +51,7 @@ def refused_in_the_middle(watched, layer, refuse):
     ("status", "remedy"),
     [
         (401, "FAMACASE_REPORTER_TOKEN"),
-        (403, "with the right to report"),
+        (403, "that may report"),
     ],
 )
 def test_the_token_is_not_taken_any_more(watched, layer, runs, status, remedy):

@@ -31,7 +31,7 @@ SIGNALS = os.environ["SIGNALS"]
 def pytest_runtest_logfinish(nodeid):
     yield
     with open(f"{SIGNALS}/finished", "a") as file:
-        file.write(f"{time.time()} {nodeid.partition('::')[2]}\\n")
+        file.write(f"{nodeid.partition('::')[2]}\\n")
 
 
 @pytest.fixture
@@ -74,11 +74,8 @@ class Watched:
 
     def finished(self) -> list[str]:
         """The names of the tests that have ended, in their order."""
-        return [name for _, name in self._notes()]
-
-    def last_end(self) -> float:
-        """When the last test had ended, in seconds since the epoch."""
-        return max(at for at, _ in self._notes())
+        path = self.signals / "finished"
+        return path.read_text().splitlines() if path.exists() else []
 
     def resend(self, *arguments: str, leaves: Collection[str] | None = (), **environ: str | None) -> Any:
         """Run ``famacase resend``; returns its outcome."""
@@ -118,11 +115,6 @@ class Watched:
     def alone(self) -> None:
         """Wait until no process of the project's sessions is there any more."""
         eventually(lambda: check(not self.processes()), lambda: f"still there: {self.processes()}")
-
-    def _notes(self) -> list[tuple[float, str]]:
-        path = self.signals / "finished"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [(float(at), name) for at, name in (line.split(" ", 1) for line in lines)]
 
 
 def check(condition: bool) -> None:

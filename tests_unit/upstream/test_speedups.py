@@ -64,24 +64,25 @@ def clock() -> Any:
 
 
 def test_the_clock_tells_the_time(clock):
-    before = time.time()
-    assert before - 0.01 <= clock() <= time.time() + 0.01
     assert isinstance(clock(), float)
+    readings = [time.time(), clock(), time.time()]
+    assert same_order(readings)
+
+
+def same_order(readings: list[float]) -> bool:
+    """Whether they came one after the other, by clocks that count in microseconds at least."""
+    return all(one <= other + 1e-5 for one, other in zip(readings, readings[1:]))
 
 
 def test_no_library_moves_the_clock(clock):
-    now = time.time()
+    readings = [time.time()]
     with freezegun.freeze_time("2001-01-01"):
         assert time.time() < 10**9
-        assert 0 <= clock() - now < 60
+        readings.append(clock())
     with time_machine.travel(0, tick=False):
         assert time.time() == 0
-        assert 0 <= clock() - now < 60
-
-
-def test_without_a_libc_the_clock_is_upstreams(monkeypatch):
-    monkeypatch.setattr(speedups, "_libc_clock", lambda: None)
-    assert speedups.real_time("theirs") == "theirs"
+        readings.append(clock())
+    assert same_order([*readings, time.time()])
 
 
 def test_a_python_without_ctypes_keeps_upstreams_clock(monkeypatch):

@@ -325,5 +325,5 @@ def note_missing(payload: Mapping[str, Any], missing: Sequence[tuple[str, str]])
     return answer
 
 
-def _resolved(entries: Any, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+def _resolved(entries: Sequence[Mapping[str, Any]] | None, ids: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{**entry, "id": ids[entry["id"]]} for entry in entries or () if entry.get("id") in ids]

@@ -260,6 +260,7 @@ class ControllerTransport(Transport):
     # While pytest is configured
 
     def open_project(self, code: str) -> None:
+        """See `Transport`."""
         number = self._ask("check_project", project=code)
         if self._falls_back:
             self._answered(number)
@@ -267,16 +268,19 @@ class ControllerTransport(Transport):
             self._checks.append((number, ""))
 
     def environment_id(self, code: str, slug: str) -> int | None:
+        """See `Transport`."""
         self._slugs[code] = slug
         missing = f"Project {code} has no environment with the slug {slug!r}: the run is created without one."
         self._checks.append((self._ask("environment", project=code, slug=slug), missing))
         return None
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        """See `Transport`."""
         cases: list[int] = self._answered(self._ask("plan", project=code, plan_id=plan_id))["cases"]
         return cases
 
     def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        """See `Transport`."""
         provisional = -1 - len(self._runs)
         run = Run(
             code,
@@ -290,6 +294,7 @@ class ControllerTransport(Transport):
         return provisional
 
     def check_run(self, code: str, run_id: int) -> bool:
+        """See `Transport`."""
         self._add_run(Run(code, run_id))
         try:
             self._answered(self._ask("check_run", project=code, run_id=run_id))
@@ -319,6 +324,7 @@ class ControllerTransport(Transport):
     # While tests run
 
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
+        """See `Transport`; a relay that has died is started again."""
         self._drained = False
         super().put(code, run_id, results)
         now = System.monotonic()
@@ -335,7 +341,8 @@ class ControllerTransport(Transport):
 
         Args:
             worker: xdist's id of it, such as ``gw0``.
-            status, message: of the result.
+            status: of the result.
+            message: of the result.
         """
         if self._outbox is None:
             return
@@ -354,6 +361,7 @@ class ControllerTransport(Transport):
             self._note(partial(self._outbox.set_meta, ended=how))
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
+        """See `Transport`; waits for the relay to deliver."""
         self._send_unstored()
         if self._lost:
             self.drain()
@@ -369,6 +377,7 @@ class ControllerTransport(Transport):
         return self._complete_unstored(code, run_id, publish)
 
     def publish_run(self, code: str, run_id: int) -> str | None:
+        """See `Transport`."""
         known = self._urls.get((code, run_id))
         return known if known or self._ledger is None else self._ledger.public_url(code, run_id)
 
@@ -429,7 +438,7 @@ class ControllerTransport(Transport):
 
     # Questions to the back end
 
-    def _ask(self, question: str, **details: Any) -> int:
+    def _ask(self, question: str, **details: object) -> int:
         return self._relay.order(question, seconds=self._start_timeout, **details)
 
     def _answered(self, number: int) -> dict[str, Any]:
@@ -597,8 +606,7 @@ class ControllerTransport(Transport):
 
 
 class WorkerTransport(Transport):
-    """The transport of an xdist worker: upstream's questions are answered from what the controller handed
-    over.
+    """The transport of an xdist worker, which answers from what the controller handed over.
 
     Args:
         writer: stores the results; None where there is no outbox.
@@ -612,19 +620,24 @@ class WorkerTransport(Transport):
         self._briefing = briefing
 
     def open_project(self, code: str) -> None:
+        """See `Transport`."""
         if self._briefing.get("failed", True):
             raise Refused(f"The controller of this session could not report to project {code}.")
 
     def environment_id(self, code: str, slug: str) -> int | None:
+        """See `Transport`."""
         return None
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
+        """See `Transport`."""
         return list(self._briefing.get("plan_cases", {}).get(code, ()))
 
     def create_run(self, code: str, body: Mapping[str, Any]) -> int:
+        """See `Transport`."""
         raise Refused(f"A worker creates no run in project {code}; its controller does.")
 
     def check_run(self, code: str, run_id: int) -> bool:
+        """See `Transport`."""
         return True
 
 

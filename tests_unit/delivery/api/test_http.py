@@ -14,8 +14,6 @@ TOKEN = "rep_Geheim+token/42"
 def test_the_authentication_hides_its_token():
     auth = TokenAuth(TOKEN)
     assert TOKEN not in repr(auth)
-    assert auth == TokenAuth(TOKEN)
-    assert auth != TokenAuth("other")
     assert auth.scrub(f"a {TOKEN} b //u:p@h/ c@d") == "a *** b //***@h/ c@d"
 
 

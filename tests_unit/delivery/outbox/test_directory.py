@@ -170,6 +170,14 @@ def answer_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+class Interrupted(threading.Event):
+    """Set as soon as somebody waits for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return super().wait(timeout)
+
+
 class TestTheDeliveryLock:
     def test_one_process_at_a_time(self, outbox: Outbox, child: Child):
         first, second = child(_HOLD, outbox.directory, 0), child(_HOLD, outbox.directory, 0)
@@ -196,9 +204,7 @@ class TestTheDeliveryLock:
         holder, waiting = outbox.delivery_lock(), outbox.delivery_lock()
         assert holder.acquire()
         assert holder.acquire()
-        interrupted = threading.Event()
-        threading.Timer(0.05, interrupted.set).start()
-        assert not waiting.acquire(None, interrupted)
+        assert not waiting.acquire(None, Interrupted())
         holder.release()
         holder.release()
         assert waiting.acquire()

@@ -61,7 +61,7 @@ class Call(NamedTuple):
     path: str
     failed: str
     unsure: str
-    again_on_500: bool = True
+    again_on_500: bool
 
 
 class Target(NamedTuple):
@@ -76,51 +76,33 @@ class Target(NamedTuple):
         return f"{self.method} {self.path} at {self.host}"
 
 
-def _get(path: str, failed: str) -> Call:
-    return Call("GET", path, failed, failed)
+def _get(path: str, failed: str, unsure: str = "") -> Call:
+    return Call("GET", f"/projects/{{code}}{path}", failed, unsure or failed, True)
 
 
-GET_PROJECT = Call(
-    "GET",
-    "/projects/{code}",
-    "The project cannot be reported to.",
-    "Whether it can be reported to is not known.",
+def _post(path: str, failed: str, unsure: str, again_on_500: bool = True) -> Call:
+    return Call("POST", f"/projects/{{code}}{path}", failed, unsure, again_on_500)
+
+
+GET_PROJECT = _get("", "The project cannot be reported to.", "Whether it can be reported to is not known.")
+ENVIRONMENTS = _get("/environments", "The environment could not be looked up.")
+PLAN_CASES = _get("/plans/{plan}/cases", "The plan could not be read.")
+GET_RUN = _get("/runs/{run}", "The run could not be read.")
+LIST_RESULTS = _get("/runs/{run}/results", "The results could not be read back.")
+CREATE_RUN = _post("/runs", "The run was not created.", "Whether the run was created is not known.", False)
+COMPLETE_RUN = _post(
+    "/runs/{run}/complete", "The run was not completed.", "Whether the run was completed is not known."
 )
-ENVIRONMENTS = _get("/projects/{code}/environments", "The environment could not be looked up.")
-PLAN_CASES = _get("/projects/{code}/plans/{plan}/cases", "The plan could not be read.")
-GET_RUN = _get("/projects/{code}/runs/{run}", "The run could not be read.")
-LIST_RESULTS = _get("/projects/{code}/runs/{run}/results", "The results could not be read back.")
-CREATE_RUN = Call(
-    "POST",
-    "/projects/{code}/runs",
-    "The run was not created.",
-    "Whether the run was created is not known.",
-    again_on_500=False,
+PUBLISH_RUN = _post(
+    "/runs/{run}/public", "The run has no public link.", "Whether the run has a public link is not known."
 )
-COMPLETE_RUN = Call(
-    "POST",
-    "/projects/{code}/runs/{run}/complete",
-    "The run was not completed.",
-    "Whether the run was completed is not known.",
-)
-PUBLISH_RUN = Call(
-    "POST",
-    "/projects/{code}/runs/{run}/public",
-    "The run has no public link.",
-    "Whether the run has a public link is not known.",
-)
-POST_RESULTS = Call(
-    "POST",
-    "/projects/{code}/runs/{run}/results",
+POST_RESULTS = _post(
+    "/runs/{run}/results",
     "Its results were not stored.",
     "Whether its results were stored is not known; sending them again doubles none.",
 )
-UPLOAD = Call(
-    "POST",
-    "/projects/{code}/attachments",
-    "Its files were not stored.",
-    "Whether its files were stored is not known.",
-    again_on_500=False,
+UPLOAD = _post(
+    "/attachments", "Its files were not stored.", "Whether its files were stored is not known.", False
 )
 
 
@@ -148,7 +130,7 @@ class ReporterApi:
     - Unreachable: no usable answer after all attempts, or `cancelled` was set;
     - Refused: 401, 403, 404, 407, 409 or a redirect, or there is no token for the project;
     - Rejected: another 4xx status: this content is not taken.
-    The exceptions' `status` and `detail` hold what the server said. Neither they nor notices hold a token.
+    The exceptions' `status` and `detail` hold what the server said. They hold no token.
 
     Args:
         base_url: "https://host[:port][/prefix]", without /api/v1/reporter/v1. A user part, query and fragment
@@ -158,7 +140,6 @@ class ReporterApi:
         timeout: seconds; see the head of the module for what it bounds.
         attempts: on transient failures, in all: 3 is the first and two more.
         connections: that are kept open at a time; more threads than that open and close their own.
-        notify: is told in one line, for people, why a call is tried again and when.
         cancelled: once it is set, waits end at once, calls in flight within a tenth of a second, and every
             call raises Unreachable.
         retry: the whole retry policy, in the place of `attempts`.
@@ -172,7 +153,6 @@ class ReporterApi:
         timeout: float = 30.0,
         attempts: int = 3,
         connections: int = 8,
-        notify: Callable[[str], None] = lambda line: None,
         cancelled: threading.Event | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
@@ -184,7 +164,6 @@ class ReporterApi:
         self._root = urlunsplit((parts.scheme, self._host, path, "", ""))
         self._tokens = tokens
         self._limits = _Limits(timeout, retry or RetryPolicy(attempts))
-        self._notify = notify
         self._cancelled = cancelled or threading.Event()
         self._http = Http(connections, f"famacase-pytest/{__version__}")
         # Asked for at the start of a session, and again when the run is created.
@@ -201,7 +180,8 @@ class ReporterApi:
         """The same back end with other limits, over the same connections; closing the copy closes nothing.
 
         Args:
-            timeout, attempts: as in the constructor; None keeps them.
+            timeout: as in the constructor; None keeps it.
+            attempts: as in the constructor; None keeps them.
             total: seconds for each call with all its attempts and waits; None sets no such limit.
         """
         copy = object.__new__(ReporterApi)
@@ -256,6 +236,7 @@ class ReporterApi:
         """Create a run; returns its id.
 
         Args:
+            code: of the project.
             body: the contract's RunCreate.
             key: a UUID; the same for each repetition of the same run, over restarts too.
         """
@@ -288,6 +269,8 @@ class ReporterApi:
         """Store results in a run; those stored before are replaced.
 
         Args:
+            code: of the project.
+            run_id: the run.
             results: each the JSON text of a contract's Result; at most MAX_RESULTS. None at all is no call.
         """
         if len(results) > MAX_RESULTS:
@@ -301,6 +284,7 @@ class ReporterApi:
         """Store files; returns their ids in the order given. They are read in pieces, anew each time.
 
         Args:
+            code: of the project.
             parts: at most what `Limits` allows; see `group`.
             key: a UUID; the same for each repetition of the same request.
 
@@ -330,7 +314,6 @@ class ReporterApi:
 
     def list_results(self, code: str, run_id: int, *, page: int = 200) -> Iterator[dict[str, Any]]:
         """What the run holds, oldest first, page by page. An extension: a hosted server may not have it."""
-
         offset, total = 0, 1
         while offset < total:
             answer = self._call(
@@ -372,7 +355,10 @@ class ReporterApi:
         """Make a call, again where that may help, until it has a value or an exception.
 
         Args:
+            call: the operation.
+            code: of the project.
             read: takes the value out of an answer with a 2xx status.
+            params: the query.
             body: makes the content of one attempt.
             expected: bytes of an answer that time is allowed for.
             places: values for the places in the path.
@@ -411,7 +397,6 @@ class ReporterApi:
             wait = retry.wait(failures, last.retry_after)
             if ends is not None and Clock.monotonic() + wait >= ends:
                 break
-            self._notify(f"{target}: {last}. Attempt {failures + 1} of {retry.attempts} in {wait:.1f} s.")
             # The event, not a sleep: a caller who cancels is not kept waiting.
             if self._cancelled.wait(wait):
                 break

@@ -16,18 +16,22 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3 import HTTPResponse, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ProxyError
 
 from famacase_pytest.delivery.api.retry import Clock
 from famacase_pytest.delivery.system import System
+
+if TYPE_CHECKING:
+    from requests_toolbelt import MultipartEncoder
 
 _CHUNK = 64 * 1024
 _TICK = 0.1  # seconds; how late a deadline or a cancellation may be noticed
@@ -61,17 +65,12 @@ class TokenAuth(AuthBase):
         self._token = token
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Give a request the token."""
         request.headers["Authorization"] = f"Token {self._token}"
         return request
 
     def __repr__(self) -> str:
         return "TokenAuth(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TokenAuth) and self._token == other._token
-
-    def __hash__(self) -> int:
-        return hash(self._token)
 
     def scrub(self, text: str) -> str:
         """The text without this token and without the user part of any URL."""
@@ -228,7 +227,7 @@ class _Connection(HTTPConnection):
         _attach(self)
         super().request(*args, **kwargs)
 
-    def getresponse(self) -> Any:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         _attach(self)
         return super().getresponse()
 
@@ -268,8 +267,8 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, blocksize=_CHUNK, **kwargs)
         self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
         if not proxy.lower().startswith("socks"):  # those bring connections of their own
             manager.pool_classes_by_scheme = dict(_POOLS)
         return manager
@@ -305,11 +304,18 @@ class Http:
         cancelled: threading.Event,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: Any = None,
+        body: bytes | MultipartEncoder | None = None,
     ) -> Answer:
         """Send one request and read the answer, whatever its status.
 
         Args:
+            method: of HTTP.
+            url: without a query.
+            auth: the token.
+            bounds: in time and in bytes.
+            cancelled: ends the exchange when set.
+            params: the query.
+            headers: beside those that each request has.
             body: bytes, or an object with `read` and `len` that is streamed.
 
         Raises:

@@ -109,7 +109,7 @@ def scrub_detail(answer: Answer, scrub: Scrub) -> str:
     return text if len(text) <= _DETAIL_LIMIT else text[: _DETAIL_LIMIT - 1] + "…"
 
 
-def json_of(answer: Answer) -> Any:
+def json_of(answer: Answer) -> object:
     """The JSON of an answer. Raises NotFamacase."""
     if answer.truncated:
         raise NotFamacase("an answer that is too large")
@@ -144,7 +144,7 @@ def _is_html(answer: Answer) -> bool:
     return kind in ("text/html", "application/xhtml+xml") or answer.body[:64].lstrip()[:1] == b"<"
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     """The `detail` of an error as text: a sentence, or field errors as "body.title: Field required"."""
     if isinstance(value, dict):
         for name in ("detail", "message", "error", "errorMessage"):
@@ -157,7 +157,7 @@ def _flat(value: Any) -> str:
     return value if isinstance(value, str) else System.dumps(value, ensure_ascii=False)
 
 
-def _field(entry: Any) -> str:
+def _field(entry: object) -> str:
     if not isinstance(entry, dict) or "msg" not in entry:
         return _flat(entry)
     where = entry.get("loc")

@@ -8,6 +8,7 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, BinaryIO, Callable
 
 from famacase_pytest.delivery.models import MIB, Limits, Origin
@@ -37,7 +38,7 @@ class OpenFile:
         size: bytes at that moment; a log may grow while it is read.
     """
 
-    def __init__(self, view: Any, descriptor: int, origin: Origin) -> None:
+    def __init__(self, view: ModuleType | type[System], descriptor: int, origin: Origin) -> None:
         self.origin = origin
         self.size = origin.state[0] if origin.state else 0
         self._view = view

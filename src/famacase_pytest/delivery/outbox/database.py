@@ -117,9 +117,9 @@ class Database:
         with self.connection() as connection:
             return connection.execute(sql, values).fetchall()
 
-    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        """The first column of a query's only row."""
-        return self.rows(sql, values)[0][0]
+    def number(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """The number in a query's only row."""
+        return int(self.rows(sql, values)[0][0])
 
     def change(self, sql: str, values: Sequence[Any] = ()) -> None:
         """One statement as its own transaction."""
@@ -149,7 +149,7 @@ class Database:
             self._connection.close()
 
     def _set_up(self, schema: Schema) -> None:
-        version = int(self.value("PRAGMA user_version"))
+        version = self.number("PRAGMA user_version")
         if version > schema.version:
             raise OutboxTooNew(
                 f"The outbox {self._path} has format {version}; this release reads up to {schema.version}. "
@@ -165,7 +165,7 @@ class Database:
         self.change(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         if version < schema.version:
             self._upgrade(schema)
-        mode = self.value("PRAGMA journal_mode")
+        ((mode,),) = self.rows("PRAGMA journal_mode")
         if mode != "wal":
             self.warning = (
                 f"The file system of {self._path} has no support for SQLite's write-ahead log (the mode is "

@@ -126,7 +126,7 @@ class Ledger:
 
     def count_done(self) -> int:
         """How many results are acknowledged or rejected, those included that were replaced later."""
-        return int(self._database.value("SELECT COUNT(*) FROM done"))
+        return self._database.number("SELECT COUNT(*) FROM done")
 
     def refresh(self) -> int:
         """Read anew what another process has written, if one has.
@@ -135,7 +135,7 @@ class Ledger:
             Another number whenever fewer results may be done than before; no two ledgers of a process have
             the same.
         """
-        version = self._database.value("PRAGMA data_version")
+        version = self._database.number("PRAGMA data_version")
         if version != self._version:
             done: dict[str, set[int]] = {}
             for writer, seq in self._database.rows("SELECT writer, seq FROM done"):
@@ -209,7 +209,7 @@ class Ledger:
 
     # Progress, for the controller
 
-    def set_state(self, **values: Any) -> None:
+    def set_state(self, **values: object) -> None:
         """Record values that JSON can hold, each under its name."""
         with self._database.transaction() as connection:
             connection.executemany(

@@ -67,8 +67,8 @@ class Reader:
         with self._lock:
             if self._database is None and self._stamp is not None and not self._stamp.may_have_changed():
                 return False
-            version = self._opened().value("PRAGMA data_version")
-            changed = bool(version != self._version)
+            version = self._opened().number("PRAGMA data_version")
+            changed = version != self._version
             self._version = version
             if changed:
                 self.last_change = System.monotonic()

@@ -1,19 +1,12 @@
 """The transactional outbox: what is stored here survives the process, until the back end has it.
 
-One directory a session:
-
-    session.db      what the session is, its runs; written by the controller
-    <writer>.db     results, one database for each process that runs tests
-    files/<sha256>  contents of attachments above 32 KiB; smaller ones are in the writer's database
-    ledger.db       what has been delivered; written by whoever delivers
-    lock.db         the delivery lock: one process at a time delivers
-    presence.lock   held by the controller as long as it lives
-
-No token is ever in there: who sends takes it from the settings.
+One directory a session, whose files docs/architecture.md names. No token is ever in there: who sends takes it
+from the settings.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Collection, Mapping
@@ -40,7 +33,7 @@ from famacase_pytest.delivery.outbox.reader import Pending, Readers
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.system import System
 
-# Bytes that must be free in a new session's directory: what its writers take at once, and some results.
+# Bytes that must be free in a new session's directory: what begins with less would soon break off.
 _ROOM = MIB // 2
 
 # What is said of a test whose process ended without a word, such as by ``os._exit``.
@@ -105,11 +98,8 @@ class Outbox:
             create_database(f"{directory}/ledger.db", LEDGER)
             path = f"{directory}/{SESSION}"
             create_database(path, SESSION_SCHEMA)
-            database = Database(path, SESSION_SCHEMA)
-            try:
+            with contextlib.closing(Database(path, SESSION_SCHEMA)) as database:
                 _put_meta(database, rows)
-            finally:
-                database.close()
             _check_room(directory)
 
         # The time is for people and for the order of a list; the rest makes the name unique.
@@ -150,7 +140,7 @@ class Outbox:
         rows = self._database.rows("SELECT key, value FROM meta")
         return {key: System.loads(value) for key, value in rows}
 
-    def set_meta(self, **values: Any) -> None:
+    def set_meta(self, **values: object) -> None:
         """Note values that JSON can hold, each under its name. For the controller alone."""
         _put_meta(self._database, [(key, System.dumps(value)) for key, value in values.items()])
 
@@ -161,19 +151,16 @@ class Outbox:
 
     def runs(self) -> list[Run]:
         """The runs of the session."""
+        rows = self._database.rows("SELECT * FROM run")
         return [
             Run(project, run_id, body and System.loads(body), key, slug, bool(publish), bool(requested))
-            for project, run_id, body, key, slug, publish, requested in self._database.rows(
-                "SELECT * FROM run"
-            )
+            for project, run_id, body, key, slug, publish, requested in rows
         ]
 
     def request_completion(self, project: str, run_id: int, *, publish: bool = False) -> None:
-        """Note that the session has ended well and wants the run completed. For the controller alone.
+        """Note that the session has ended well and wants the run completed, and public if so.
 
-        Args:
-            project, run_id: the run.
-            publish: make it public too; one that is to be published stays so.
+        For the controller alone. A run that is to be published stays so.
         """
         self._database.change(
             "INSERT INTO run VALUES (?, ?, NULL, NULL, NULL, ?, 1) "
@@ -254,11 +241,7 @@ class Outbox:
         return [item for _, items in found for item in items if not self._is_finished(item)]
 
     def finish_unfinished(self, item: Item, payload: str) -> bool:
-        """Turn a begun result of a process that is dead into a finished one.
-
-        Args:
-            item: as `unfinished` gave it.
-            payload: the result to deliver.
+        """Turn a result of `unfinished`, whose process is dead, into a finished one with this payload.
 
         Returns:
             False, and does nothing, if it is unfinished no more.
@@ -269,11 +252,7 @@ class Outbox:
             return begun and not finished
 
     def drop_unfinished(self, item: Item) -> None:
-        """Forget a begun result of a process that is gone: its test will not be reported.
-
-        Args:
-            item: as `unfinished` gave it.
-        """
+        """Forget a result of `unfinished`, whose process is gone: its test will not be reported."""
         with self._readers.lock:
             self._readers.of(item.writer).finish(item, None)
 
@@ -359,19 +338,18 @@ def open_runs(outbox: Outbox, ledger: Ledger) -> list[Run]:
     ]
 
 
-def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float | None = None) -> None:
-    """Turn an unfinished result into one that can be delivered.
+def finish(outbox: Outbox, item: Item, status: str, message: str) -> None:
+    """Turn an unfinished result into one that can be delivered, and that ends now.
 
     Args:
         outbox: holds the result.
         item: the result as it stood when its test began.
         status: of the result.
         message: what became of its process.
-        at: when it ended, in seconds since the epoch; None for now.
     """
     payload = System.loads(item.payload)
     execution = payload["execution"]
-    end = System.time() if at is None else at
+    end = System.time()
     start = execution.get("start_time")
     execution.update(status=status, end_time=end)
     if start is not None and end >= start:
@@ -380,16 +358,14 @@ def finish(outbox: Outbox, item: Item, status: str, message: str, *, at: float |
     outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
 
 
-def finish_all(outbox: Outbox) -> int:
-    """Finish what a dead session left unfinished, as ``invalid``; returns how many there were."""
-    items = outbox.unfinished()
-    for item in items:
+def finish_all(outbox: Outbox) -> None:
+    """Finish what a dead session left unfinished, as ``invalid``."""
+    for item in outbox.unfinished():
         finish(outbox, item, "invalid", PROCESS_ENDED)
-    return len(items)
 
 
 def _check_room(directory: str) -> None:
-    """Raise OSError where there is no room to begin in: what begins there would soon break off."""
+    """Raise OSError where there is no room to begin in."""
     path = f"{directory}/room"
     with System.open_file(path, "wb") as file:
         file.write(bytes(_ROOM))

@@ -98,6 +98,9 @@ def database_path(directory: str, name: str) -> str:
 class Writer:
     """Stores the results of one process. Its methods may be called from any thread.
 
+    If the database cannot be made or written, all methods but `store` and `refresh` raise OutboxUnavailable:
+    nothing of what they were given is stored.
+
     A child that was forked gets a writer of its own, under another name, with its first call: nothing of the
     parent's connection is touched there.
 
@@ -109,9 +112,6 @@ class Writer:
     Attributes:
         name: the name in use, another one after a fork.
         warning: None, or one line for people about the file system.
-
-    Raises:
-        OutboxUnavailable: the database cannot be made.
     """
 
     def __init__(self, directory: str, name: str, *, max_bytes: int) -> None:
@@ -126,22 +126,14 @@ class Writer:
         self._start(self._first_name)
 
     def begin(self, project: str, run_id: int, result_id: str, payload: str) -> None:
-        """Store the unfinished result of a test that begins now, in the place of an earlier one of this id.
-
-        Raises:
-            OutboxUnavailable: it is not stored.
-        """
+        """Store the unfinished result of a test that begins now; an earlier one of its key is replaced."""
         self._after_fork()
         self._database.change(
             "INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", (project, run_id, result_id, payload)
         )
 
     def drop_unfinished(self) -> None:
-        """Forget the results that were begun here and not put: their tests will not be reported.
-
-        Raises:
-            OutboxUnavailable: they are still stored.
-        """
+        """Forget the results that were begun here and not put: their tests will not be reported."""
         self._after_fork()
         self._database.change("DELETE FROM begun")
 
@@ -151,9 +143,6 @@ class Writer:
         """Store a finished result with its files' records; its unfinished one goes, all in one transaction.
 
         A result of the same project, run and id is replaced, and is delivered again if it was delivered.
-
-        Raises:
-            OutboxUnavailable: nothing of it is stored.
         """
         self._after_fork()
         if not files:
@@ -323,7 +312,8 @@ def open_content(database: Callable[[], Database], blobs: Blobs, sha256: str, si
     Args:
         database: gives the writer's, open; called only if the content lies there.
         blobs: holds the large ones.
-        sha256, size: of the content.
+        sha256: of the content.
+        size: of the content, in bytes.
     """
     if size > SMALL:
         return blobs.open(sha256)

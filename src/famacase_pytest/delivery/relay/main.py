@@ -249,7 +249,7 @@ def error_of(error: ApiError) -> dict[str, Any]:
 _answering = threading.Lock()
 
 
-def _answer(number: int, **answer: Any) -> None:
+def _answer(number: int, **answer: object) -> None:
     line = json.dumps({"number": number, **answer}).encode() + b"\n"
     with _answering:
         try:

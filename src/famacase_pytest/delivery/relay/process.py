@@ -114,7 +114,7 @@ class RelayProcess:
         self._read()
         return self._link is not None
 
-    def order(self, do: str, **details: Any) -> int:
+    def order(self, do: str, **details: object) -> int:
         """Give an order that will be answered.
 
         Args:
@@ -377,7 +377,7 @@ def _import_path() -> list[str]:
     ]
 
 
-def _line(value: Any) -> bytes:
+def _line(value: object) -> bytes:
     return _encode(value).encode("ascii") + b"\n"
 
 
