@@ -100,6 +100,8 @@ class BackEnd:
             return Say(200, {"case_ids": [1, 2, 3]})
         if path.endswith("/results"):
             return Say(201, body=b"") if request.method == "POST" else Say(200, {"total": 0, "results": []})
+        if path.endswith("/complete"):
+            return Say(200, body=b"")
         if path.endswith("/public"):
             return Say(200, {"url": "https://famacase.example.com/r/1"})
         return Say(201, {"id": 7, "code": "SMOKE"})

@@ -140,11 +140,40 @@ def test_a_login_page_is_no_acknowledgement(make_api, server, name):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        Say(200, body=b""),
+        Say(202, body=b""),
+        Say(204, body=b""),
+        Say(206, body=b""),
+        Say(201, body=b"OK"),
+        Say(201, body=b'{"results": '),
+        Say(201, body=b"x" * (16 * 2**20 + 1)),
+    ],
+    ids=["200", "202", "204", "206", "text", "half a document", "endless junk"],
+)
+def test_only_what_the_contract_says_acknowledges_results(api, server, answer):
+    server.script.append(answer)
+    CALLS["post_results"](api)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]"])
+def test_what_the_contract_leaves_open_is_an_acknowledgement(api, server, body):
+    server.script.append(Say(201, body=body))
+    CALLS["post_results"](api)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
     ("name", "answer"),
     [
         ("create_run", {"id": "7"}),
         ("create_run", {"id": True}),
         ("create_run", {}),
+        ("create_run", {"id": -1}),
+        ("create_run", {"id": 2**63}),
+        ("create_run", {"id": 10**400}),
         ("plan_cases", {"case_ids": ["1"]}),
         ("plan_cases", {}),
         ("environment_id", {"id": 4}),

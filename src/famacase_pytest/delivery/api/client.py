@@ -55,6 +55,8 @@ class Call(NamedTuple):
         again_on_500: whether doing it twice does no harm on any server. Calls that only an Idempotency-Key
             protects are not among them: a server that ignores the key and fails after its work would do them
             twice.
+        acknowledged_by: the only status that says that it was done, for a call that is answered without
+            content; None where the content says it.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Call(NamedTuple):
     failed: str
     unsure: str
     again_on_500: bool
+    acknowledged_by: int | None = None
 
 
 class Target(NamedTuple):
@@ -80,8 +83,10 @@ def _get(path: str, failed: str, unsure: str = "") -> Call:
     return Call("GET", f"/projects/{{code}}{path}", failed, unsure or failed, True)
 
 
-def _post(path: str, failed: str, unsure: str, again_on_500: bool = True) -> Call:
-    return Call("POST", f"/projects/{{code}}{path}", failed, unsure, again_on_500)
+def _post(
+    path: str, failed: str, unsure: str, again_on_500: bool = True, acknowledged_by: int | None = None
+) -> Call:
+    return Call("POST", f"/projects/{{code}}{path}", failed, unsure, again_on_500, acknowledged_by)
 
 
 GET_PROJECT = _get("", "The project cannot be reported to.", "Whether it can be reported to is not known.")
@@ -91,7 +96,10 @@ GET_RUN = _get("/runs/{run}", "The run could not be read.")
 LIST_RESULTS = _get("/runs/{run}/results", "The results could not be read back.")
 CREATE_RUN = _post("/runs", "The run was not created.", "Whether the run was created is not known.", False)
 COMPLETE_RUN = _post(
-    "/runs/{run}/complete", "The run was not completed.", "Whether the run was completed is not known."
+    "/runs/{run}/complete",
+    "The run was not completed.",
+    "Whether the run was completed is not known.",
+    acknowledged_by=200,
 )
 PUBLISH_RUN = _post(
     "/runs/{run}/public", "The run has no public link.", "Whether the run has a public link is not known."
@@ -100,6 +108,7 @@ POST_RESULTS = _post(
     "/runs/{run}/results",
     "Its results were not stored.",
     "Whether its results were stored is not known; sending them again doubles none.",
+    acknowledged_by=201,
 )
 UPLOAD = _post(
     "/attachments", "Its files were not stored.", "Whether its files were stored is not known.", False

@@ -59,6 +59,8 @@ def value_of(
     status = answer.status
     if 200 <= status < 300:
         try:
+            if call.acknowledged_by not in (None, status):
+                raise NotFamacase(f"no acknowledgement, which would be {call.acknowledged_by}")
             return read(answer)
         except NotFamacase as error:
             cause = f"{status} with {error}: something other than Famacase answered (a proxy, a login page?)"
@@ -128,15 +130,18 @@ def object_of(answer: Answer, **members: type) -> dict[str, Any]:
         raise NotFamacase("JSON of another kind")
     for name, type_ in members.items():
         # bool is an int for isinstance, but no server's id is True.
-        if not isinstance(value.get(name), type_) or isinstance(value.get(name), bool):
+        member = value.get(name)
+        proper = isinstance(member, type_) and not isinstance(member, bool)
+        # An id is stored in 64 bits, here and at the server.
+        if not proper or (isinstance(member, int) and not 0 <= member < 2**63):
             raise NotFamacase(f"JSON without a proper {name!r}")
     return value
 
 
 def nothing_of(answer: Answer) -> None:
-    """For calls whose answer has no content of use: only a web page shows that Famacase did not answer."""
-    if _is_html(answer):
-        raise NotFamacase("a web page instead of JSON")
+    """For calls that are answered without content. Raises NotFamacase for what is neither empty nor JSON."""
+    if answer.body:
+        json_of(answer)
 
 
 def _is_html(answer: Answer) -> bool:
