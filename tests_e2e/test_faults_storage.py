@@ -198,3 +198,35 @@ def test_one_worker_cannot_store(project, runs):
     assert (run["status"], run["stats"]) == ("completed", {"failed": 10})
     messages = [result["message"] for result in runs.results(run)]
     assert {"on gw0" in message for message in messages} == {True, False}
+
+
+# How a writer's database is lost in the middle of a session.
+LOSSES = {
+    "overwritten": "path.write_bytes(b'x' * path.stat().st_size)",
+    "zeroed": "path.write_bytes(bytes(path.stat().st_size))",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_stored_results_are_lost(loss, project, runs):
+    """A run is completed only if all that was stored is accounted for; what is missing is said."""
+    project.write(
+        test_one="""
+        import pathlib
+        import pytest
+
+        @pytest.mark.parametrize("number", range(10))
+        def test_one(number):
+            if number == 5:
+                for path in pathlib.Path(".famacase/outbox").glob("*/main-*.db*"):
+                    LOSS
+        """.replace("LOSS", LOSSES[loss])
+    )
+    # Nothing is delivered before the end.
+    outcome = project.run(FAMACASE_FLUSH_INTERVAL="60", leaves=[".famacase"])
+    assert (outcome.code, outcome.counts) == (0, "10 passed"), outcome.output
+    assert "Famacase run link" not in outcome.output
+    assert "defect" not in outcome.output
+    (said,) = outcome.lines("a run waits to be completed in ")
+    assert "main-" in said
+    assert [run["status"] for run in runs.new()] in ([], ["in_progress"])

@@ -261,7 +261,7 @@ class Session:
         report = workeroutput.get(_BRIEFING, {})
         self.notices.lines.extend(report.get("notices", ()))
         if self._controller is not None:
-            self._controller.take_unstored(report.get("unstored", ()))
+            self._controller.take_over(report.get("stored", {}), report.get("unstored", ()))
 
     def worker_crashed(self, worker: str, message: str) -> None:
         """Report the test in which a worker died."""
@@ -289,6 +289,7 @@ class Session:
             self._progress.clear()
         if self._controller is None:
             self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
+                "stored": self._transport.stored(),
                 "unstored": self._transport.unstored(),
                 "notices": self.notices.lines,
             }

@@ -156,6 +156,10 @@ class Transport:
                 left.append(_packed(code, run_id, result))
         return left
 
+    def stored(self) -> dict[str, int]:
+        """How many results this process has stored, by the name of its writer."""
+        return {} if self._writer is None else {self._writer.name: self._writer.stored}
+
     # After the last test
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
@@ -248,6 +252,7 @@ class ControllerTransport(Transport):
         self._real: dict[tuple[str, int], int] = {}
         self._urls: dict[tuple[str, int], str] = {}
         self._of_workers: list[dict[str, Any]] = []
+        self._stored: dict[str, int] = {}
         self._sent = 0
         self._lost = 0
         self._look_at = 0.0
@@ -332,9 +337,10 @@ class ControllerTransport(Transport):
             self._look_at = now + _LOOK
             self._relay.ensure()
 
-    def take_unstored(self, results: Sequence[dict[str, Any]]) -> None:
-        """Take what an xdist worker could not store; see `unstored`."""
-        self._of_workers.extend(results)
+    def take_over(self, stored: Mapping[str, int], unstored: Sequence[dict[str, Any]]) -> None:
+        """Take what an xdist worker says at its end; see `stored` and `unstored`."""
+        self._stored.update(stored)
+        self._of_workers.extend(unstored)
 
     def finish_crashed(self, worker: str, status: str, message: str) -> None:
         """Report the test in which an xdist worker died.
@@ -402,6 +408,8 @@ class ControllerTransport(Transport):
             return Leftovers(delivered=self._sent, lost=self._lost)
         state = self._ledger.state()
         reasons = [entry["message"] for entry in state.get("blocked") or ()]
+        if state.get("missing"):
+            reasons.append(state["missing"])
         if state.get("away"):
             reasons.append(state["away"])
         if self._late:
@@ -480,8 +488,9 @@ class ControllerTransport(Transport):
         if self._drain_timeout == 0:
             self._in_background = self._relay.ensure()
             return False
+        self._stored.update(self.stored())
         left = max(0.0, deadline - System.monotonic())
-        number = self._relay.order("drain", seconds=left)
+        number = self._relay.order("drain", seconds=left, stored=self._stored)
         answer = self._relay.answer(number, left + _GRACE, lambda: self._waiting(deadline))
         if answer is not None:
             self._late = not answer["done"] and System.monotonic() >= deadline
@@ -507,6 +516,7 @@ class ControllerTransport(Transport):
         cancelled = threading.Event()
         briefing = self._relay.briefing
         loop = open_loop(self._outbox, self._ledger, briefing, open_api(briefing, cancelled), cancelled)
+        loop.delivery.expected = self._stored
         loop.start()
         try:
             done = loop.drain(

@@ -184,11 +184,6 @@ class Database:
             connection.execute(f"PRAGMA user_version={max(version, schema.version)}")
 
 
-def is_conflict(error: OutboxUnavailable) -> bool:
-    """Whether it was that there is such a row already."""
-    return isinstance(error.__cause__, sqlite3.IntegrityError)
-
-
 class _Using:
     """See `Database.connection`.
 

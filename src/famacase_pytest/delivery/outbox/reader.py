@@ -118,6 +118,10 @@ class Reader:
         found = self._rows("SELECT 1 FROM result WHERE project = ? AND run_id = ? LIMIT 1", (project, run_id))
         return bool(found)
 
+    def count(self) -> int:
+        """How many results it holds. Raises OutboxUnavailable."""
+        return int(self._rows("SELECT COUNT(*) FROM result")[0][0])
+
     def has_finished(self, item: Item) -> bool:
         """Whether it has a finished result of the same project, run and id."""
         query = "SELECT 1 FROM result WHERE project = ? AND run_id = ? AND result_id = ?"

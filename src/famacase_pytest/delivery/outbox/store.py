@@ -232,6 +232,10 @@ class Outbox:
         found = self._readers.each(lambda reader: reader.has_results(project, run_id))
         return any(has for _, has in found) or bool(self._readers.unreadable)
 
+    def count_stored(self) -> dict[str, int]:
+        """How many results each database that can be read holds, by the name of its writer."""
+        return {reader.name: count for reader, count in self._readers.each(lambda reader: reader.count())}
+
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.
 

@@ -40,7 +40,6 @@ from famacase_pytest.delivery.outbox.database import (
     OutboxUnavailable,
     Schema,
     create_database,
-    is_conflict,
 )
 from famacase_pytest.delivery.system import System
 
@@ -51,8 +50,7 @@ WRITER = Schema(
         project TEXT NOT NULL,
         run_id INTEGER NOT NULL,
         result_id TEXT NOT NULL,
-        payload TEXT NOT NULL,
-        UNIQUE (project, run_id, result_id)
+        payload TEXT NOT NULL
     );
     CREATE TABLE begun (
         project TEXT NOT NULL,
@@ -145,15 +143,18 @@ class Writer:
         A result of the same project, run and id is replaced, and is delivered again if it was delivered.
         """
         self._after_fork()
-        if not files:
-            try:
-                self._database.change(_INSERT, (project, run_id, result_id, payload))
-                return
-            except OutboxUnavailable as error:
-                if not is_conflict(error):
-                    raise
-        with self._database.transaction() as connection:
-            store_result(connection, (project, run_id, result_id), payload, files)
+        key = (project, run_id, result_id)
+        if files or key in self._results:
+            with self._database.transaction() as connection:
+                store_result(connection, key, payload, files, replaces=key in self._results)
+        else:
+            self._database.change(_INSERT, (*key, payload))
+        self._results.add(key)
+
+    @property
+    def stored(self) -> int:
+        """How many results this process has stored, each counted once."""
+        return len(self._results)
 
     def store(self, source: Attachment) -> StoredFile:
         """Copy a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
@@ -205,6 +206,8 @@ class Writer:
         self._lock = threading.Lock()
         self._blobs = Blobs(f"{self._directory}/files")
         self._known: set[str] = set()
+        # Known here, and not by an index of the table: it would cost each result a third of its time.
+        self._results: set[tuple[str, int, str]] = set()
         self._used = bytes_below(self._directory)
         self._added = 0
         path = database_path(self._directory, name)
@@ -213,6 +216,7 @@ class Writer:
         except OSError:
             create_database(path, WRITER)
         self._database = Database(path, WRITER)
+        self._results.update(self._database.rows("SELECT project, run_id, result_id FROM result"))
         self.name = name
         self.warning = self._database.warning
 
@@ -280,24 +284,24 @@ class Writer:
 
 
 def store_result(
-    connection: sqlite3.Connection, key: tuple[str, int, str], payload: str, files: Sequence[StoredFile]
+    connection: sqlite3.Connection,
+    key: tuple[str, int, str],
+    payload: str,
+    files: Sequence[StoredFile],
+    *,
+    replaces: bool = False,
 ) -> None:
     """The statements that turn a begun result into a finished one, within a transaction of the caller."""
-    row = (*key, payload)
-    try:
-        seq = connection.execute(_INSERT, row).lastrowid
-    except sqlite3.IntegrityError:
-        # There is an earlier one, which almost no result has: not asked for before each. Its number must not
-        # come back, since it may be in the ledger.
+    if replaces:
+        # The number must not come back, since it may be in the ledger.
         seq = connection.execute("SELECT MAX(seq) + 1 FROM result").fetchone()[0]
         same = "project = ? AND run_id = ? AND result_id = ?"
-        earlier = connection.execute(f"SELECT seq FROM result WHERE {same}", key).fetchone()
-        connection.execute("DELETE FROM file WHERE seq = ?", earlier)
-        connection.execute("DELETE FROM result WHERE seq = ?", earlier)
-        connection.execute(
-            "INSERT INTO result (seq, project, run_id, result_id, payload) VALUES (?, ?, ?, ?, ?)",
-            (seq, *row),
-        )
+        connection.execute(f"DELETE FROM file WHERE seq IN (SELECT seq FROM result WHERE {same})", key)
+        connection.execute(f"DELETE FROM result WHERE {same}", key)
+        insert = "INSERT INTO result (seq, project, run_id, result_id, payload) VALUES (?, ?, ?, ?, ?)"
+        connection.execute(insert, (seq, *key, payload))
+    else:
+        seq = connection.execute(_INSERT, (*key, payload)).lastrowid
     if files:
         rows = [
             (seq, at, file.ref, file.sha256, file.size, file.file_name, file.mime_type, file.problem)

@@ -67,6 +67,8 @@ class Delivery:
         workers: upload requests at a time.
 
     Attributes:
+        expected: how many results each writer has stored, by its name, as far as the session told; a run of
+            which some are missing is not completed.
         completes: whether runs are completed; a relay whose session died completes none.
         on_progress: called whenever the back end has taken something.
         blocked: why the back end takes nothing more for a run, by project and run; everything of it is kept.
@@ -82,6 +84,7 @@ class Delivery:
         self._workers = workers
         self._failures: Counter[Fingerprint] = Counter()
         self.completes = True
+        self.expected: Mapping[str, int] = {}
         self.blocked: dict[RunKey, Refused] = {}
         self._set_aside: set[ItemKey] = set()
         self._created: dict[RunKey, int] = {}
@@ -142,7 +145,9 @@ class Delivery:
         """
         if not self.completes:
             return
-        for run in self._outbox.runs():
+        missing = self._missing()
+        self._ledger.set_state(missing=missing)
+        for run in () if missing else self._outbox.runs():
             key = (run.project, run.run_id)
             if not run.requested or self._ledger.is_completed(*key) or key in self.blocked:
                 continue
@@ -163,6 +168,19 @@ class Delivery:
             else:
                 self._ledger.record_completion(run.project, run.run_id, url)
                 self.on_progress()
+
+    def _missing(self) -> str | None:
+        """Why some results of the session may never arrive: they were stored and are not there any more."""
+        there = self._outbox.count_stored()
+        unreadable = self._outbox.unreadable
+        problems = []
+        for name in {**unreadable, **self.expected}:
+            stored, done = self.expected.get(name), len(self._ledger.done(name))
+            if name in unreadable and (stored is None or done < stored):
+                problems.append(unreadable[name])
+            elif stored is not None and max(there.get(name, 0), done) < stored:
+                problems.append(f"Of {stored} results in {name}.db, {stored - done} are not there any more.")
+        return " ".join(problems) or None
 
     def _publish(self, project: str, run_id: int) -> str | None:
         try:

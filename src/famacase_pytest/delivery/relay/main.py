@@ -9,7 +9,7 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     environment      project, slug, seconds          -> id (or null)
     plan             project, plan_id, seconds       -> cases
     check_run        project, run_id, seconds        -> {}
-    drain            seconds                         -> done
+    drain            seconds, stored                 -> done
     results          results, seconds                -> delivered, problems   (what no disk has room for)
     complete         project, run_id, publish        -> completed, url        (without an outbox alone)
     stop, leave, end                                    are not answered
@@ -143,6 +143,7 @@ def _serve(
         if order is None and (orders.ended or orders.closed or orders.session_died):
             return
         if order is not None and order["do"] == "drain":
+            loop.delivery.expected = order["stored"]
             _answer(order["number"], done=loop.drain(order["seconds"], orders.stop))
         elif order is not None and order["do"] == "complete":
             _answer(order["number"], **unstored.complete(order))
