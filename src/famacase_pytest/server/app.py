@@ -1,19 +1,23 @@
 """The application: the calls of the contract, the pages, and how errors are told."""
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from famacase_pytest.server import api, pages
-from famacase_pytest.server.contract import PREFIX
-from famacase_pytest.server.problems import Problem
+from famacase_pytest.server.models import PREFIX
+from famacase_pytest.server.problems import Problem, unavailable
 from famacase_pytest.server.store import Store
 
 _log = logging.getLogger("famacase_pytest.server")
@@ -46,21 +50,26 @@ def create_app(
     known = store.seed(projects, seeds, plan_seeds)
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        # Held by the call whose large body is in memory. On Python 3.9 a lock must be made within its loop.
+        app.state.large_body = asyncio.Lock()
         yield
         store.close()
 
     app = FastAPI(
         title="Famacase local back end",
         lifespan=life,
-        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,
+        separate_input_output_schemas=False,
     )
-    app.state.reception = api.Reception(store, {token: known[code] for code, token in projects.items()})
+    app.state.store = store
+    app.state.projects = {token: known[code] for code, token in projects.items()}
     app.include_router(api.router)
-    app.include_router(pages.router)
-    app.add_exception_handler(Problem, _tell_problem)
-    app.add_exception_handler(HTTPException, _tell_http_error)
+    app.include_router(pages.router, include_in_schema=False)
+    app.add_exception_handler(HTTPException, _tell_problem)
+    app.add_exception_handler(RequestValidationError, _tell_faults)
     app.add_exception_handler(ClientDisconnect, _tell_nobody)
     app.add_exception_handler(OperationalError, _tell_storage_error)
     app.add_exception_handler(OSError, _tell_storage_error)
@@ -84,22 +93,13 @@ def _check_seeds(projects: Mapping[str, str], codes: Iterable[str]) -> None:
 
 
 async def _tell_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return _answer(request, error)
-
-
-def _answer(request: Request, problem: Problem) -> Response:
-    if request.scope["path"].startswith(PREFIX):
-        return api.json_answer({"detail": problem.detail}, problem.status, problem.headers)
-    return pages.error_page(problem)
-
-
-async def _tell_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_allowed_methods(request.scope["path"]))
-    return _answer(request, Problem(error.status_code, str(error.detail), headers))
+    if request.scope["path"].startswith(PREFIX):
+        return api.JsonText(json.dumps({"detail": error.detail}), error.status_code, headers)
+    return pages.error_page(error.status_code, str(error.detail), headers)
 
 
 def _allowed_methods(path: str) -> list[str]:
@@ -111,6 +111,26 @@ def _allowed_methods(path: str) -> list[str]:
     return sorted(methods)
 
 
+async def _tell_faults(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in error.errors():
+        place = one["loc"]
+        if one["type"] == "string_unicode":
+            place = (*place, _lone_surrogate(error.body, place))
+        # Of each result, as of each member of a run, the first fault.
+        faults.setdefault(place[:3], {"loc": list(place), "msg": one["msg"], "type": one["type"]})
+    return await _tell_problem(request, Problem(422, list(faults.values())))
+
+
+def _lone_surrogate(body: Any, place: Sequence[Any]) -> str:
+    """The name with a lone surrogate in it that pydantic cannot put into words: of a member at `place`."""
+    for step in place[1:]:
+        body = body[step]
+    names: Iterable[str] = body
+    return next(name for name in names if name != name.encode("utf-8", "replace").decode())
+
+
 async def _tell_nobody(request: Request, error: Exception) -> Response:
     # The caller is gone in mid-request; the answer goes nowhere, and this is no error of ours.
     return Response(status_code=400)
@@ -118,7 +138,4 @@ async def _tell_nobody(request: Request, error: Exception) -> Response:
 
 async def _tell_storage_error(request: Request, error: Exception) -> Response:
     _log.error("%s %s: %s", request.method, request.scope["path"], error)
-    return api.json_answer(
-        {"detail": "The data cannot be written or read now: the disk is full or failing. Try again later."},
-        503,
-    )
+    return await _tell_problem(request, unavailable())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+CHUNK_BYTES = 256 * 1024
 
 
 class DataInUse(Exception):
@@ -20,41 +21,14 @@ class Received:
     """A file that has arrived but is not kept yet.
 
     Attributes:
-        path: where its bytes are for now.
-        size: their number.
+        size: the number of its bytes.
+        content: its bytes, from where it stands.
     """
 
     file_name: str
     mime_type: str
-    path: Path
     size: int
-    sha256: str
-
-
-class Arriving:
-    """A file whose bytes are still coming in; hashed and written as they come, never whole in memory."""
-
-    def __init__(self, path: Path, file_name: str, mime_type: str) -> None:
-        self.path = path
-        self.size = 0
-        self._file_name = file_name
-        self._mime_type = mime_type
-        self._digest = hashlib.sha256()
-        self._file: BinaryIO = path.open("wb")
-
-    def write(self, data: bytes) -> None:
-        self.size += len(data)
-        self._digest.update(data)
-        self._file.write(data)
-
-    def finish(self) -> Received:
-        """Closes the file; everything written is with the operating system when this returns."""
-        self._file.close()
-        return Received(self._file_name, self._mime_type, self.path, self.size, self._digest.hexdigest())
-
-    def abandon(self) -> None:
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+    content: BinaryIO
 
 
 class FileRoom:
@@ -77,23 +51,31 @@ class FileRoom:
             left.unlink()
 
     def close(self) -> None:
+        """Gives the room up to other processes. A second call does nothing."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def arriving(self, file_name: str, mime_type: str) -> Arriving:
-        """A place for the bytes of a file that starts to come in."""
-        return Arriving(self._arriving / uuid.uuid4().hex, file_name, mime_type)
+    def keep(self, content: BinaryIO) -> str:
+        """Copies the bytes of a file to where `path` finds them; if they are there already, nothing changes.
 
-    def keep(self, received: Sequence[Received]) -> None:
-        """Moves files to where `path` finds them. Those whose content is there already are dropped."""
-        for one in received:
-            place = self.path(one.sha256)
-            if place.exists():
-                one.path.unlink(missing_ok=True)
-            else:
+        Returns:
+            Their SHA-256.
+        """
+        arriving = self._arriving / uuid.uuid4().hex
+        digest = hashlib.sha256()
+        try:
+            with arriving.open("wb") as file:
+                while chunk := content.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    file.write(chunk)
+            place = self.path(digest.hexdigest())
+            if not place.exists():
                 place.parent.mkdir(exist_ok=True)
-                os.replace(one.path, place)
+                os.replace(arriving, place)
+        finally:
+            arriving.unlink(missing_ok=True)
+        return digest.hexdigest()
 
     def path(self, sha256: str) -> Path:
         """Where the content with this hash lies."""

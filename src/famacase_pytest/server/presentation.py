@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from famacase_pytest.server.contract import STATUSES
-from famacase_pytest.server.records import Attachment, Run
+from famacase_pytest.server.database import Attachment, Run
+from famacase_pytest.server.models import STATUSES
 
 SHOWN_AS_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What a page shows in place. Not SVG, which is a document that may hold scripts."""
@@ -126,7 +126,7 @@ def run_view(run: Run, environment: str | None) -> RunView:
     took = None if run.completed_at is None else int((run.completed_at - run.created_at) * 1000)
     return RunView(
         id=run.id,
-        project=run.project_code,
+        project=run.project.code,
         title=body["title"],
         description=body.get("description") or "",
         state=run.status,

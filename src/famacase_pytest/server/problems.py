@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from collections.abc import Mapping
+from typing import Any
 
-from famacase_pytest.server.shape import Fault
-
-Detail = Union[str, list[dict[str, Any]]]
+from starlette.exceptions import HTTPException
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """A request that is answered with an error.
 
-    Attributes:
+    Args:
         status: HTTP status of the answer.
         detail: what goes into the body: a sentence, or a list of faults, each with ``loc`` (where), ``msg``
             (what) and ``type`` (the rule that it breaks).
         headers: headers beside the usual ones.
     """
 
-    def __init__(self, status: int, detail: Detail, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status)
-        self.status = status
-        self.detail = detail
-        self.headers = headers or {}
+    def __init__(
+        self, status: int, detail: str | list[dict[str, Any]], headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, headers=headers)
+        self.detail: Any = detail
 
 
 def not_found(what: str) -> Problem:
@@ -33,9 +32,11 @@ def not_found(what: str) -> Problem:
 
 def invalid(message: str, *where: str | int, kind: str = "value") -> Problem:
     """422 with one fault: `message` about the member at `where`."""
-    return Problem(422, [Fault(kind, message).detail(*where)])
+    return Problem(422, [{"loc": list(where), "msg": message, "type": kind}])
 
 
-def too_large(message: str) -> Problem:
-    """413: a body or a file is beyond what the contract allows."""
-    return Problem(413, message)
+def unavailable() -> Problem:
+    """503: the disk is full or failing."""
+    return Problem(
+        503, "The data cannot be written or read now: the disk is full or failing. Try again later."
+    )

@@ -19,8 +19,8 @@ import uvicorn
 
 from famacase_pytest.server import DEFAULT_PROJECTS
 from famacase_pytest.server.app import create_app
+from famacase_pytest.server.database import UnknownFormat
 from famacase_pytest.server.files import DataInUse
-from famacase_pytest.server.tables import UnknownFormat
 
 DEFAULT_ENVIRONMENT = "staging"
 DEFAULT_PLAN: tuple[int, tuple[int, ...]] = (1, (1, 2))
