@@ -13,8 +13,7 @@ from fastapi.security import APIKeyHeader
 from pydantic import Field, WithJsonSchema
 
 from famacase_pytest.server import models
-from famacase_pytest.server.database import Attachment, Environment, Project, Run
-from famacase_pytest.server.files import Received
+from famacase_pytest.server.database import Attachment, Project, Run
 from famacase_pytest.server.models import (
     DEFAULT_PAGE,
     MAX_FILE_BYTES,
@@ -26,7 +25,7 @@ from famacase_pytest.server.models import (
 from famacase_pytest.server.problems import Problem
 from famacase_pytest.server.reading import ContractRoute, file_name
 from famacase_pytest.server.results import to_rows
-from famacase_pytest.server.store import Store
+from famacase_pytest.server.store import Received, Store
 
 OCTET_STREAM = "application/octet-stream"
 
@@ -88,16 +87,17 @@ router = APIRouter(
 )
 
 
-@router.get("", operation_id="getProject", response_model=models.Project)
-def get_project(project: Caller) -> Project:
+@router.get("", operation_id="getProject")
+def get_project(project: Caller) -> models.Project:
     """The project itself."""
-    return project
+    return models.Project(id=project.id, code=project.code, title=project.code)
 
 
-@router.get("/environments", operation_id="listEnvironments", response_model=list[models.Environment])
-def list_environments(project: Caller, data: Data, slug: Slug = None) -> list[Environment]:
+@router.get("/environments", operation_id="listEnvironments")
+def list_environments(project: Caller, data: Data, slug: Slug = None) -> list[models.Environment]:
     """The environments of the project; with `slug`, the one that bears it or an empty list."""
-    return data.environments(project, slug)
+    found = data.environments(project, slug)
+    return [models.Environment(id=one.id, slug=one.slug, title=one.slug) for one in found]
 
 
 @router.get("/plans/{plan_id}/cases", operation_id="listPlanCases")

@@ -3,9 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,41 +12,34 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from famacase_pytest.server import api, pages
+from famacase_pytest.server import DEFAULT_PROJECTS, Settings, api, pages
 from famacase_pytest.server.models import PREFIX
 from famacase_pytest.server.problems import Problem, unavailable
 from famacase_pytest.server.store import Store
 
+DEFAULT_ENVIRONMENT = "staging"
+DEFAULT_PLAN = (1, (1, 2))
+
 _log = logging.getLogger("famacase_pytest.server")
 
 
-def create_app(
-    data: Path,
-    projects: Mapping[str, str],
-    environments: Iterable[tuple[str, str]] = (),
-    plans: Iterable[tuple[str, int, Sequence[int]]] = (),
-) -> FastAPI:
-    """Builds the local back end over a directory.
-
-    Args:
-        data: where everything is kept; created if it is not there, and claimed until the application closes.
-        projects: token by project code. Tokens are kept in memory only.
-        environments: pairs of project code and environment slug to have.
-        plans: project code, plan id and case ids to have.
+def create_app(settings: Settings) -> FastAPI:
+    """Builds the local back end over a directory, which is claimed until the application closes.
 
     Raises:
         ValueError: two projects share a token, a token or a code is empty, or an environment or a plan is of
-            a project that is not in `projects`.
-        DataInUse: another back end works on `data`.
-        UnknownFormat: `data` was written by a newer release.
+            a project that is not there.
+        DataInUse: another back end works on the data.
+        UnknownFormat: the data was written by a newer release.
     """
-    seeds: list[tuple[str, str]] = list(environments)
-    plan_seeds = list(plans)
-    _check_seeds(projects, [code for code, _ in seeds] + [code for code, _, _ in plan_seeds])
-    store = Store(data)
-    known = store.seed(projects, seeds, plan_seeds)
+    # The default project is made first, so that its environment has the number 1 whatever else is asked for.
+    codes = sorted(settings.projects, key=lambda code: code not in DEFAULT_PROJECTS)
+    slugs = [*((code, DEFAULT_ENVIRONMENT) for code in codes), *settings.environments]
+    plans = [*((code, *DEFAULT_PLAN) for code in codes), *settings.plans]
+    _check_projects(settings.projects, [*(code for code, _ in slugs), *(code for code, _, _ in plans)])
+    store = Store(settings.data)
+    known = store.seed(codes, slugs, plans)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -65,30 +57,28 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.store = store
-    app.state.projects = {token: known[code] for code, token in projects.items()}
+    app.state.projects = {token: known[code] for code, token in settings.projects.items()}
     app.include_router(api.router)
     app.include_router(pages.router, include_in_schema=False)
     app.add_exception_handler(HTTPException, _tell_problem)
     app.add_exception_handler(RequestValidationError, _tell_faults)
-    app.add_exception_handler(ClientDisconnect, _tell_nobody)
     app.add_exception_handler(OperationalError, _tell_storage_error)
     app.add_exception_handler(OSError, _tell_storage_error)
     return app
 
 
-def _check_seeds(projects: Mapping[str, str], codes: Iterable[str]) -> None:
-    if not all(projects) or not all(projects.values()):
+def _check_projects(tokens: Mapping[str, str], mentioned: Iterable[str]) -> None:
+    if not all(tokens) or not all(tokens.values()):
         raise ValueError("A project needs a code and a token, as in CODE:TOKEN.")
-    by_token: dict[str, str] = {}
-    for code, token in projects.items():
-        if token in by_token:
+    codes = {token: code for code, token in tokens.items()}
+    for code, token in tokens.items():
+        if codes[token] != code:
             raise ValueError(
-                f"Projects {by_token[token]} and {code} share a token, but a token belongs to one project. "
+                f"Projects {code} and {codes[token]} share a token, but a token belongs to one project. "
                 "Give each its own."
             )
-        by_token[token] = code
-    for code in codes:
-        if code not in projects:
+    for code in mentioned:
+        if code not in tokens:
             raise ValueError(f"Project {code} has no token. Add --project {code}:TOKEN.")
 
 
@@ -117,23 +107,17 @@ async def _tell_faults(request: Request, error: Exception) -> Response:
     for one in error.errors():
         place = one["loc"]
         if one["type"] == "string_unicode":
-            place = (*place, _lone_surrogate(error.body, place))
+            place = (*place, _lone_surrogate(error.body, place[1:]))
         # Of each result, as of each member of a run, the first fault.
         faults.setdefault(place[:3], {"loc": list(place), "msg": one["msg"], "type": one["type"]})
     return await _tell_problem(request, Problem(422, list(faults.values())))
 
 
-def _lone_surrogate(body: Any, place: Sequence[Any]) -> str:
-    """The name with a lone surrogate in it that pydantic cannot put into words: of a member at `place`."""
-    for step in place[1:]:
+def _lone_surrogate(body: Any, place: Iterable[Any]) -> str:
+    """The name, of a member at `place`, that pydantic cannot put into words: it has a lone surrogate."""
+    for step in place:
         body = body[step]
-    names: Iterable[str] = body
-    return next(name for name in names if name != name.encode("utf-8", "replace").decode())
-
-
-async def _tell_nobody(request: Request, error: Exception) -> Response:
-    # The caller is gone in mid-request; the answer goes nowhere, and this is no error of ours.
-    return Response(status_code=400)
+    return str(next(name for name in body if name != name.encode("utf-8", "replace").decode()))
 
 
 async def _tell_storage_error(request: Request, error: Exception) -> Response:

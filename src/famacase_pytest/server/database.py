@@ -19,7 +19,7 @@ LARGEST_ID = 2**63 - 1
 
 
 class Table(DeclarativeBase):
-    """What all tables have in common."""
+    """The declarations below."""
 
 
 class Project(Table):
@@ -28,11 +28,6 @@ class Project(Table):
     __tablename__ = "project"
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(unique=True)
-
-    @property
-    def title(self) -> str:
-        """The name to show."""
-        return self.code
 
 
 class Environment(Table):
@@ -43,11 +38,6 @@ class Environment(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
     slug: Mapped[str]
-
-    @property
-    def title(self) -> str:
-        """The name to show."""
-        return self.slug
 
 
 class Plan(Table):
@@ -161,22 +151,15 @@ def open_database(path: Path) -> Engine:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
-    try:
-        _bring_up_to_date(engine, path)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _bring_up_to_date(engine: Engine, path: Path) -> None:
     with engine.execution_options(write=True).begin() as connection:
         found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if found > FORMAT:
-            raise UnknownFormat(
-                f"{path} is of format {found}, this release knows {FORMAT} and below. Nothing was changed. "
-                "Use the newer release that wrote it, or another --data directory."
-            )
         if found < FORMAT:
             Table.metadata.create_all(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
+    if found > FORMAT:
+        engine.dispose()
+        raise UnknownFormat(
+            f"{path} is of format {found}, this release knows {FORMAT} and below. Nothing was changed. "
+            "Use the newer release that wrote it, or another --data directory."
+        )
+    return engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -10,28 +11,27 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import FamacaseError
-from .process import ServerProcess
+from famacase_pytest.errors import FamacaseError
+from famacase_pytest.server.process import ServerProcess
 
-PROJECT = "SMOKE"
-TOKEN = "rep_local"
+PROJECT, TOKEN = "SMOKE", "rep_local"
 
-_PACKAGED = Path(__file__).parent.parent / "sample_project"
-_CHECKOUT = Path(__file__).parents[3] / "tests_e2e" / "sample_project"
+# In the installed package, and in the source tree.
+_SAMPLES = (
+    Path(__file__).parents[1] / "sample_project",
+    Path(__file__).parents[3] / "tests_e2e" / "sample_project",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that `run` understands."""
-    parser.add_argument(
-        "--keep",
-        action="store_true",
-        help="leave the back end up, so that the link can be opened, until Ctrl-C",
-    )
+    text = "leave the back end up, so that the link can be opened, until Ctrl-C"
+    parser.add_argument("--keep", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,40 +48,36 @@ def run(arguments: argparse.Namespace) -> int:
         shutil.copytree(sample_project(), suite, ignore=shutil.ignore_patterns("__pycache__"))
         with ServerProcess.start(Path(directory) / "server") as server:
             environment = demo_environment(os.environ, server.url)
-            print(f"Local back end: {server.url}", flush=True)
+            print(f"Local back end: {server.url}")
             for name in sorted(environment):
                 if name.startswith("FAMACASE_"):
                     print(f"  {name}={environment[name]}")
             sys.stdout.flush()
-            session = subprocess.run(
-                [sys.executable, "-m", "pytest", "--tb=no", "-q"], cwd=suite, env=environment
-            )
-            arrived = _show(server.url, session.returncode)
+            pytest = [sys.executable, "-m", "pytest", "--tb=no", "-q"]
+            session = subprocess.run(pytest, cwd=suite, env=environment)
+            print(f"\npytest ended with exit code {session.returncode}; the sample has tests that fail.")
+            arrived = _show(server.url)
             if arrived and arguments.keep:
                 _wait(server.url)
             return 0 if arrived else 1
 
 
 def sample_project() -> Path:
-    """The directory of the sample suite: in the installed package, or in the source tree."""
-    for candidate in (_PACKAGED, _CHECKOUT):
+    """The directory of the sample suite."""
+    for candidate in _SAMPLES:
         if candidate.is_dir():
             return candidate
     raise FamacaseError(
-        f"The sample suite is neither at {_PACKAGED} nor at {_CHECKOUT}; there is nothing to show. "
+        f"The sample suite is neither at {_SAMPLES[0]} nor at {_SAMPLES[1]}; there is nothing to show. "
         "Install the package again."
     )
 
 
 def demo_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
     """An environment in which nothing but four ``FAMACASE_*`` variables says where results go."""
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith(("FAMACASE_", "QASE_", "PYTEST_"))
-    }
+    foreign = ("FAMACASE_", "QASE_", "PYTEST_")
     return {
-        **kept,
+        **{name: value for name, value in environ.items() if not name.startswith(foreign)},
         "FAMACASE_MODE": "testops",
         "FAMACASE_API_URL": url,
         "FAMACASE_REPORTER_TOKEN": TOKEN,
@@ -89,43 +85,23 @@ def demo_environment(environ: Mapping[str, str], url: str) -> dict[str, str]:
     }
 
 
-def _show(url: str, exit_code: int) -> bool:
-    from ..delivery.api import ReporterApi
-
-    with ReporterApi(url, {PROJECT: TOKEN}) as api:
-        run_id = 1  # of a new back end, the first
-        run = api.get_run(PROJECT, run_id)
-        results = list(api.list_results(PROJECT, run_id))
-    print(f"\npytest ended with exit code {exit_code}; the sample has tests that fail.")
-    print(f"Run {run_id}, {run['status']}: {url}/runs/{run_id}\n")
+def _show(url: str) -> bool:
+    address = f"{url}/api/v1/reporter/v1/projects/{PROJECT}/runs/1"  # of a new back end, the first
+    run, results = _read(address), _read(f"{address}/results?limit=1000")["results"]
+    print(f"Run 1, {run['status']}: {url}/runs/1\n")
     for result in results:
-        steps = sum(1 for _ in _steps(result))
-        files = [ref["file_name"] for ref in _attachments(result)]
-        extras = [f"{steps} steps"] if steps else []
-        extras += [", ".join(files)] if files else []
-        parameters = ", ".join(f"{name}={value}" for name, value in (result.get("params") or {}).items())
+        parameters = ", ".join(f"{name}={value}" for name, value in result.get("params", {}).items())
         title = f"{result['title']} [{parameters}]" if parameters else result["title"]
-        print(
-            f"  {result['execution']['status']:<8} {title}" + (f"  ({'; '.join(extras)})" if extras else "")
-        )
-    counts = Counter(result["execution"]["status"] for result in results)
-    print(
-        f"\n{len(results)} results arrived: "
-        + ", ".join(f"{n} {status}" for status, n in counts.most_common())
-    )
+        print(f"  {result['execution']['status']:<8} {title}")
+    counts = ", ".join(f"{count} {status}" for status, count in run["stats"].items())
+    print(f"\n{len(results)} results arrived: {counts}")
     return bool(results) and run["status"] == "completed"
 
 
-def _steps(owner: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for step in owner.get("steps") or ():
-        yield step
-        yield from _steps(step)
-
-
-def _attachments(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from result.get("attachments") or ()
-    for step in _steps(result):
-        yield from step["execution"].get("attachments") or ()
+def _read(address: str) -> Any:
+    request = urllib.request.Request(address, headers={"Authorization": f"Token {TOKEN}"})
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
 
 
 def _wait(url: str) -> None:

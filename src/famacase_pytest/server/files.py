@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,23 +15,8 @@ class DataInUse(Exception):
     """Another back end works on the same data. Stop it, or use another ``--data`` directory."""
 
 
-@dataclass(frozen=True)
-class Received:
-    """A file that has arrived but is not kept yet.
-
-    Attributes:
-        size: the number of its bytes.
-        content: its bytes, from where it stands.
-    """
-
-    file_name: str
-    mime_type: str
-    size: int
-    content: BinaryIO
-
-
 class FileRoom:
-    """The directories below `data` that hold files: those that arrive and those that are kept.
+    """The directories below `data` that hold files: those that are being copied and those that are kept.
 
     Raises:
         DataInUse: another process has the room open.
@@ -41,7 +25,7 @@ class FileRoom:
 
     def __init__(self, data: Path) -> None:
         data.mkdir(parents=True, exist_ok=True)
-        self._lock: BinaryIO | None = _lock(data / "lock")
+        self._lock = _lock(data / "lock")
         self._kept = data / "attachments"
         self._arriving = data / "arriving"
         self._kept.mkdir(exist_ok=True)
@@ -52,16 +36,10 @@ class FileRoom:
 
     def close(self) -> None:
         """Gives the room up to other processes. A second call does nothing."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
     def keep(self, content: BinaryIO) -> str:
-        """Copies the bytes of a file to where `path` finds them; if they are there already, nothing changes.
-
-        Returns:
-            Their SHA-256.
-        """
+        """Copies the bytes of a file to where `path` finds them, and returns their SHA-256."""
         arriving = self._arriving / uuid.uuid4().hex
         digest = hashlib.sha256()
         try:

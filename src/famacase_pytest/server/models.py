@@ -88,16 +88,10 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class ClosedBody(Body):
-    """A JSON object with no members but those that it names."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class Error(Body):
     """The body of every answer that is not a success."""
 
-    detail: Any = Field(default_factory=lambda: None, description="A sentence, or a list of per-field errors")
+    detail: Any = MAY_BE_ABSENT
 
 
 class Project(Body):
@@ -136,7 +130,7 @@ class ExternalLink(Body):
     link: Text = MAY_BE_ABSENT
 
 
-class RunCreate(ClosedBody):
+class RunCreate(Body, extra="forbid"):
     """Body of `createRun`."""
 
     title: Annotated[Text, Field(min_length=1)]
@@ -185,22 +179,33 @@ class Attachments(Body):
     attachments: list[Attachment]
 
 
-class AttachmentRef(ClosedBody):
+class AttachmentRef(Body, extra="forbid"):
     """The mention of an attachment in a result."""
 
     id: Text
     file_name: Text = MAY_BE_ABSENT
 
 
-class Execution(ClosedBody):
-    """How the test of a result went. Times are Unix times in seconds, the duration is in milliseconds."""
+class Timed(Body):
+    """How something went. Times are Unix times in seconds, the duration is in milliseconds."""
 
     status: Optional[Status]
     start_time: Optional[float] = MAY_BE_ABSENT
     end_time: Optional[float] = MAY_BE_ABSENT
     duration: Optional[Integer] = MAY_BE_ABSENT
+
+
+class Execution(Timed, extra="forbid"):
+    """How the test of a result went."""
+
     stacktrace: Optional[Text] = MAY_BE_ABSENT
     thread: Optional[Text] = MAY_BE_ABSENT
+
+
+class StepExecution(Timed):
+    """How a step went."""
+
+    attachments: List[AttachmentRef] = MAY_BE_ABSENT
 
 
 class StepData(Body):
@@ -209,16 +214,6 @@ class StepData(Body):
     action: Text
     expected_result: Optional[Text] = MAY_BE_ABSENT
     input_data: Optional[Text] = MAY_BE_ABSENT
-
-
-class StepExecution(Body):
-    """How a step went."""
-
-    status: Optional[Status]
-    start_time: Optional[float] = MAY_BE_ABSENT
-    end_time: Optional[float] = MAY_BE_ABSENT
-    duration: Optional[Integer] = MAY_BE_ABSENT
-    attachments: List[AttachmentRef] = MAY_BE_ABSENT
 
 
 class Step(Body):
@@ -253,7 +248,7 @@ class Relations(Body):
     suite: SuitePath = MAY_BE_ABSENT
 
 
-class Result(ClosedBody):
+class Result(Body, extra="forbid"):
     """A result; `id` is its idempotency key."""
 
     id: UuidText

@@ -1,28 +1,14 @@
-"""What the API refuses, and how it says so."""
+"""What the API refuses, and how it says so.
+
+A `Problem` has a status, and as its detail a sentence or a list of faults, each with ``loc`` (where), ``msg``
+(what) and ``type`` (the rule that is broken).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from fastapi import HTTPException as Problem
 
-from starlette.exceptions import HTTPException
-
-
-class Problem(HTTPException):
-    """A request that is answered with an error.
-
-    Args:
-        status: HTTP status of the answer.
-        detail: what goes into the body: a sentence, or a list of faults, each with ``loc`` (where), ``msg``
-            (what) and ``type`` (the rule that it breaks).
-        headers: headers beside the usual ones.
-    """
-
-    def __init__(
-        self, status: int, detail: str | list[dict[str, Any]], headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(status, headers=headers)
-        self.detail: Any = detail
+__all__ = ["Problem", "invalid", "not_found", "unavailable"]
 
 
 def not_found(what: str) -> Problem:
@@ -37,6 +23,4 @@ def invalid(message: str, *where: str | int, kind: str = "value") -> Problem:
 
 def unavailable() -> Problem:
     """503: the disk is full or failing."""
-    return Problem(
-        503, "The data cannot be written or read now: the disk is full or failing. Try again later."
-    )
+    return Problem(503, "The data cannot be written or read now: the disk is full or failing. Try later.")

@@ -26,12 +26,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from famacase_pytest.server.database import Project
-from famacase_pytest.server.models import (
-    MAX_FILES,
-    MAX_JSON_BYTES,
-    MAX_UPLOAD_BYTES,
-    MEBIBYTE,
-)
+from famacase_pytest.server.models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
 from famacase_pytest.server.problems import Problem, invalid, not_found, unavailable
 from famacase_pytest.server.results import too_deep
 
@@ -213,20 +208,16 @@ def _disk_errors_told() -> Iterator[None]:
 
 def _parse(text: bytes) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise too_deep("body") from None
     except ValueError as error:
         raise invalid(f"The body is not JSON: {error}.", "body", kind="json") from None
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
-
-
 def _finite(text: str) -> float:
     value = float(text)
-    if math.isinf(value):
-        # It could not be written as JSON again.
-        raise ValueError("a number is too large")
+    if not math.isfinite(value):
+        # JSON has no such number, and could not be written with it again.
+        raise ValueError(f"{text[:20]} is not a JSON number")
     return value

@@ -1,9 +1,9 @@
-"""Results on their way into the database: what they mention, and the rows that they become."""
+"""Results on their way into the database: the rows that they become, and what they mention."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from famacase_pytest.server.models import MAX_STEP_DEPTH
@@ -19,11 +19,8 @@ class Mention(NamedTuple):
     where: Place
 
 
-def to_rows(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Mention]]:
-    """Takes the results of a `createResults` apart.
-
-    Args:
-        results: as they were sent, and fit for `models.ResultsCreate`.
+def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Mention]]:
+    """Takes results apart that fit `models.ResultsCreate`.
 
     Returns:
         The columns of each result, the run's aside, and every mention of an attachment.
@@ -35,7 +32,7 @@ def to_rows(results: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], li
     mentions: list[Mention] = []
     for index, result in enumerate(results):
         place = ("body", "results", index)
-        _gather(result.get("attachments", ()), (*place, "attachments"), mentions)
+        _gather(result, place, mentions)
         _walk(result.get("steps", ()), (*place, "steps"), mentions)
         try:
             body = json.dumps(result, separators=(",", ":"))
@@ -51,14 +48,14 @@ def too_deep(*where: str | int) -> Problem:
     return invalid(message, *where, kind="depth")
 
 
-def _walk(steps: Sequence[dict[str, Any]], place: Place, mentions: list[Mention], depth: int = 1) -> None:
+def _walk(steps: Sequence[Mapping[str, Any]], place: Place, mentions: list[Mention], depth: int = 1) -> None:
     if steps and depth > MAX_STEP_DEPTH:
         raise too_deep(*place[:3])
     for index, step in enumerate(steps):
-        attachments = step["execution"].get("attachments", ())
-        _gather(attachments, (*place, index, "execution", "attachments"), mentions)
+        _gather(step["execution"], (*place, index, "execution"), mentions)
         _walk(step["steps"], (*place, index, "steps"), mentions, depth + 1)
 
 
-def _gather(references: Sequence[dict[str, Any]], place: Place, mentions: list[Mention]) -> None:
-    mentions += [Mention(one["id"], (*place, index, "id")) for index, one in enumerate(references)]
+def _gather(holder: Mapping[str, Any], place: Place, mentions: list[Mention]) -> None:
+    for index, one in enumerate(holder.get("attachments", ())):
+        mentions.append(Mention(one["id"], (*place, "attachments", index, "id")))

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.sqlite import insert
@@ -30,27 +30,30 @@ from famacase_pytest.server.database import (
     Run,
     open_database,
 )
-from famacase_pytest.server.files import FileRoom, Received
+from famacase_pytest.server.files import FileRoom
 from famacase_pytest.server.problems import Problem, invalid, not_found
 from famacase_pytest.server.results import Mention
 
 
+class Received(NamedTuple):
+    """A file that has arrived but is not kept yet; its size is in bytes."""
+
+    file_name: str
+    mime_type: str
+    file_size: int
+    content: BinaryIO
+
+
 class Store:
-    """The database and the file room below one directory.
+    """The database and the file room below one directory, which is created if it is not there."""
 
-    Args:
-        data: the directory; it is created if it is not there.
-        clock: the current Unix time in seconds.
-    """
-
-    def __init__(self, data: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, data: Path) -> None:
         self.files = FileRoom(data)
         try:
             self._engine = open_database(data / "famacase.sqlite3")
         except BaseException:
             self.files.close()
             raise
-        self._clock = clock
         self._writing = threading.Lock()
 
     def close(self) -> None:
@@ -65,6 +68,17 @@ class Store:
         with self._writing, Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def _once(self, project: Project, operation: str, key: str | None, work: Callable[[Session], str]) -> str:
+        """Does something that makes an answer, or finds the answer to an earlier call with the same key."""
+        with self._write() as session:
+            first = key and session.get(Answer, (project.id, operation, key))
+            if first:
+                return first.body
+            text = work(session)
+            if key:
+                session.add(Answer(project_id=project.id, operation=operation, key=key, body=text))
+        return text
+
     @contextmanager
     def _read(self) -> Iterator[Session]:
         with Session(self._engine, expire_on_commit=False) as session:
@@ -74,14 +88,9 @@ class Store:
         self,
         codes: Iterable[str],
         slugs: Iterable[tuple[str, str]],
-        plan_cases: Iterable[tuple[str, int, Sequence[int]]],
+        plans: Iterable[tuple[str, int, Sequence[int]]],
     ) -> dict[str, Project]:
-        """Makes sure that projects, environments and plans exist.
-
-        Args:
-            codes: codes of the projects.
-            slugs: pairs of project code and slug of an environment.
-            plan_cases: project code, plan id and the ids of the cases; replaces what the plan held before.
+        """Makes sure that projects, environments and plans exist; a plan gets the cases given.
 
         Returns:
             The projects by code.
@@ -93,7 +102,7 @@ class Store:
             for code, slug in slugs:
                 row = {"project_id": found[code].id, "slug": slug}
                 session.execute(insert(Environment).values(row).on_conflict_do_nothing())
-            for code, plan_id, cases in plan_cases:
+            for code, plan_id, cases in plans:
                 session.merge(Plan(project_id=found[code].id, plan_id=plan_id, case_ids=list(cases)))
         return found
 
@@ -136,22 +145,20 @@ class Store:
         Raises:
             Problem: 422, the environment or the plan is not in this project.
         """
-        with self._write() as session:
-            first = _first_answer(session, project, "createRun", key)
-            if first is not None:
-                return first
+
+        def work(session: Session) -> str:
             environment_id, plan_id = body.get("environment_id"), body.get("plan_id")
             if environment_id is not None and not _has_environment(session, project, environment_id):
                 raise invalid(f"There is no environment {environment_id} here.", "body", "environment_id")
             if plan_id is not None and _plan(session, project, plan_id) is None:
                 raise invalid(f"There is no plan {plan_id} here.", "body", "plan_id")
-            run = Run(project_id=project.id, body=dict(body), created_at=self._clock())
+            run = Run(project_id=project.id, body=dict(body), created_at=time.time())
             run.stats = {}
             session.add(run)
             session.flush()
-            text = answer(run)
-            _keep_answer(session, project, "createRun", key, text)
-        return text
+            return answer(run)
+
+        return self._once(project, "createRun", key, work)
 
     def run(self, run_id: int, project: Project | None = None) -> Run:
         """A run with its counts; Problem 404 if it is not there, or not in `project` where one is given."""
@@ -174,7 +181,7 @@ class Store:
         with self._write() as session:
             run = _run(session, run_id, project)
             if run.completed_at is None:
-                run.completed_at = self._clock()
+                run.completed_at = time.time()
 
     def publish_run(self, project: Project, run_id: int, public: bool) -> None:
         """Marks a run as public or not. Problem 404 if it is not there."""
@@ -185,12 +192,6 @@ class Store:
         self, project: Project, run_id: int, rows: Sequence[Mapping[str, Any]], mentions: Sequence[Mention]
     ) -> None:
         """Stores all of the results, or none. One whose id the run holds already is replaced in its place.
-
-        Args:
-            project: the run's project.
-            run_id: the run.
-            rows: the columns of the results.
-            mentions: every mention of an attachment in them.
 
         Raises:
             Problem: 404, the run is not there; 409, it is complete; 422, an attachment is not known.
@@ -209,14 +210,7 @@ class Store:
     def results(
         self, run_id: int, limit: int, offset: int, status: str | None = None
     ) -> tuple[int, list[str]]:
-        """How many results a run has, and the JSON texts of one page of them, oldest first.
-
-        Args:
-            run_id: a run that exists.
-            limit: results on the page.
-            offset: results before the page.
-            status: count and return only those of this status.
-        """
+        """How many results a run has, of a status if one is given, and a page of their JSON, oldest first."""
         wanted = [Result.run_id == run_id]
         if status is not None:
             wanted.append(func.coalesce(Result.status, "untested") == status)
@@ -232,21 +226,7 @@ class Store:
         key: str | None,
         answer: Callable[[list[Attachment]], str],
     ) -> str:
-        """Keeps uploaded files, once per key, each under a new id.
-
-        Args:
-            project: the files' project.
-            received: the files, in the order in which they were sent.
-            key: the call's Idempotency-Key in lower case, or None.
-            answer: makes the answer's JSON text from the attachments.
-
-        Returns:
-            The answer, or the one that the first call with this key got.
-        """
-        with self._read() as session:
-            first = _first_answer(session, project, "uploadAttachments", key)
-        if first is not None:
-            return first
+        """Keeps uploaded files in the order sent, once per key; arguments and answer as in `create_run`."""
         # The bytes are in place before the row that promises them; a kill in between leaves a file, no lie.
         kept = [
             Attachment(
@@ -254,19 +234,17 @@ class Store:
                 project_id=project.id,
                 file_name=one.file_name,
                 mime_type=one.mime_type,
-                file_size=one.size,
+                file_size=one.file_size,
                 sha256=self.files.keep(one.content),
             )
             for one in received
         ]
-        text = answer(kept)
-        with self._write() as session:
-            first = _first_answer(session, project, "uploadAttachments", key)
-            if first is not None:
-                return first
+
+        def work(session: Session) -> str:
             session.add_all(kept)
-            _keep_answer(session, project, "uploadAttachments", key, text)
-        return text
+            return answer(kept)
+
+        return self._once(project, "uploadAttachments", key, work)
 
     def attachment(self, attachment_id: str, project: Project | None = None) -> Attachment:
         """An attachment by its id; Problem 404 if it is not there, or not in `project` where one is given."""
@@ -310,18 +288,6 @@ def _plan(session: Session, project: Project, plan_id: int) -> Plan | None:
     if not -LARGEST_ID <= plan_id <= LARGEST_ID:
         return None
     return session.get(Plan, (project.id, int(plan_id)))
-
-
-def _first_answer(session: Session, project: Project, operation: str, key: str | None) -> str | None:
-    """The answer that the first call with this key got, or None; None too if there is no key."""
-    found = key and session.get(Answer, (project.id, operation, key))
-    return found.body if found else None
-
-
-def _keep_answer(session: Session, project: Project, operation: str, key: str | None, body: str) -> None:
-    """Keeps the answer for calls that repeat this one, if it has a key."""
-    if key is not None:
-        session.add(Answer(project_id=project.id, operation=operation, key=key, body=body))
 
 
 def _require_attachments(session: Session, project: Project, mentions: Sequence[Mention]) -> None:
