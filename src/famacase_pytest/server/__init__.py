@@ -35,6 +35,8 @@ class Settings:
         projects: token by project code. Tokens are kept in memory only.
         environments: pairs of project code and environment slug.
         plans: project code, plan id and case ids.
+        allowed_hosts: names that the server answers to, beside its address and those of loopback.
+        public_url: what links are made with; the address that a request came in on if None.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +45,8 @@ class Settings:
     projects: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PROJECTS)
     environments: Sequence[tuple[str, str]] = ()
     plans: Sequence[tuple[str, int, Sequence[int]]] = ()
+    allowed_hosts: Sequence[str] = ()
+    public_url: str | None = None
     port_file: Path | None = None
     verbose: bool = False
     stop_with_stdin: bool = False

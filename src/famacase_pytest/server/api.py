@@ -29,7 +29,6 @@ from famacase_pytest.server.store import Received, Store
 
 OCTET_STREAM = "application/octet-stream"
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?\Z", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+", re.ASCII)
 BYTES_SCHEMA = {"type": "string", "contentMediaType": OCTET_STREAM}
 UUID_SCHEMA = {"type": "string", "format": "uuid"}
@@ -236,9 +235,8 @@ def _media_type(file: UploadFile) -> str:
 
 
 def _address(request: Request) -> str:
-    """Scheme, host and port under which the caller knows this server."""
-    host = request.headers.get("host", "")
-    if not _HOST.match(host):
-        name, port = request.scope["server"]
-        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-    return f"{request.scope['scheme']}://{host}"
+    """What a link to this server begins with. Not with the Host header, which is what a caller says."""
+    name, port = request.scope["server"]
+    return request.app.state.public_url or (
+        f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    )

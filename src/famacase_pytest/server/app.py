@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from famacase_pytest.server import DEFAULT_PROJECTS, Settings, api, pages
+from famacase_pytest.server.connections import OwnNames
 from famacase_pytest.server.models import PREFIX
 from famacase_pytest.server.problems import Problem, unavailable
 from famacase_pytest.server.store import Store
@@ -56,6 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
+    own = {settings.host, *settings.allowed_hosts, urlsplit(settings.public_url or "").hostname or ""}
+    app.add_middleware(OwnNames, names=own - {"", "0.0.0.0", "::"})
+    app.state.public_url = settings.public_url
     app.state.store = store
     app.state.projects = {token: known[code] for code, token in settings.projects.items()}
     app.include_router(api.router)

@@ -20,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help=text)
     text = "port to listen on, 0 for a free one (default: %(default)s)"
     add("--port", type=_port, default=8000, help=text)
+    text = "another name that the server answers to, by the Host header; may be repeated"
+    add("--allow-host", type=_host_name, dest="allowed_hosts", metavar="NAME", help=text, **several)
+    text = "what links to the pages begin with, where a reverse proxy stands before the server"
+    add("--public-url", type=_public_url, metavar="URL", help=text)
     text = "file into which the port is written once it answers"
     add("--port-file", type=Path, metavar="PATH", help=text)
     text = "directory in which everything is kept (default: %(default)s)"
@@ -43,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # The lines to copy are for the first project: one that was asked for comes before the default.
     projects = {**dict(arguments.projects), **DEFAULT_PROJECTS, **dict(arguments.projects)}
-    given = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Settings)}
+    known = {field.name for field in dataclasses.fields(Settings)}
+    given = {name: value for name, value in vars(arguments).items() if name in known}
     try:
         return serve(Settings(**{**given, "projects": projects}))
     except ServerExtraMissing as error:
@@ -55,6 +60,18 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; it must be from 0 to 65535")
     return int(text)
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a name or an address, without a port")
+    return text
+
+
+def _public_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must have the form http(s)://HOST or http(s)://HOST/PATH")
+    return text.rstrip("/")
 
 
 def _project(text: str) -> tuple[str, str]:

@@ -61,6 +61,8 @@ def serve(settings: Settings) -> int:
             # The parts that are always there, so that no other installed package changes how it behaves.
             loop="asyncio",
             http="h11",
+            # Nobody is believed to speak for another: what a proxy is for is said with --public-url.
+            proxy_headers=False,
             ws="none",
             lifespan="on",
             log_config=_LOGGING,
@@ -116,7 +118,9 @@ def _greeting(address: str, settings: Settings) -> str:
     ]
     if not settings.host.startswith(_LOOPBACK):
         listens = settings.host or "every address"
-        lines.append(f"It listens on {listens}: whoever reaches that can read the pages.")
+        lines.append(
+            f"It listens on {listens}: whoever reaches that can read the pages. --allow-host adds names."
+        )
     lines += [
         "",
         "export FAMACASE_MODE=testops",
