@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import selectors
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,13 @@ from famacase_pytest.server.process import ServerDidNotStart, ServerProcess
 from live_api import PREFIX, Backend, reach
 
 URLS = ("/", "/openapi.json", f"{PREFIX}/projects/SMOKE")
+
+SERVE = """
+import sys
+from pathlib import Path
+from famacase_pytest.server import Limits, Settings, serve
+sys.exit(serve(Settings(port=0, data=Path("data"), stop_with_stdin=True, limits=Limits({limits}))))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +93,92 @@ def test_on_every_address_it_answers_to_the_one_that_was_called(tmp_path: Path) 
 def test_names_that_cannot_be_used_are_explained(tmp_path: Path, argument: str) -> None:
     with pytest.raises(ServerDidNotStart, match="must "):
         ServerProcess.start(tmp_path, arguments=[argument])
+
+
+@contextlib.contextmanager
+def serving(directory: Path, limits: str) -> Iterator[Backend]:
+    """A back end with limits of the test's own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE.format(limits=limits)],
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = next(line.partition("=")[2].strip() for line in process.stdout if "FAMACASE_API_URL" in line)
+        yield Backend(url, "rep_local", "SMOKE", is_local=True)
+        process.terminate()
+
+
+def connect(backend: Backend, sent: bytes = b"") -> socket.socket:
+    """A connection on which something has been sent; it waits for a minute at most when it is read."""
+    host, _, port = backend.url.rpartition("/")[2].rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=60)
+    connection.sendall(sent)
+    return connection
+
+
+def start_of_post(backend: Backend, *headers: str) -> bytes:
+    lines = [f"POST {PREFIX}/projects/SMOKE/runs HTTP/1.1", "Host: localhost"]
+    lines += [f"Authorization: Token {backend.token}", "Content-Type: application/json", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+HALF_HEAD = b"GET / HTTP/1.1\r\nHost: loc"
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_HEAD], ids=["nothing", "half"])
+def test_a_head_that_does_not_come_is_not_waited_for(tmp_path: Path, sent: bytes) -> None:
+    with serving(tmp_path, "head_seconds=0.5") as backend, connect(backend, sent) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_second_head_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
+    whole = b"GET /static/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(tmp_path, "head_seconds=0.5") as backend, connect(backend, whole) as connection:
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        connection.sendall(HALF_HEAD)
+        while connection.recv(65536):
+            pass
+
+
+def test_the_rest_of_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
+    with serving(tmp_path, "body_idle_seconds=0.5") as backend:
+        half = start_of_post(backend, "Content-Length: 100") + b'{"title":'
+        with connect(backend, half) as connection:
+            assert connection.recv(1) == b""
+
+
+def test_a_refused_call_whose_body_does_not_come_is_closed_too(tmp_path: Path) -> None:
+    with serving(tmp_path, "body_idle_seconds=0.5") as backend:
+        half = start_of_post(backend, "Content-Length: 100").replace(b"rep_local", b"unknown") + b"{"
+        with connect(backend, half) as connection:
+            assert connection.recv(12) == b"HTTP/1.1 401"
+            while connection.recv(65536):
+                pass
+
+
+def test_half_sent_heads_keep_nobody_out(tmp_path: Path) -> None:
+    with serving(tmp_path, "connections=8, head_seconds=600") as backend, contextlib.ExitStack() as opened:
+        half = [opened.enter_context(connect(backend, HALF_HEAD)) for _ in range(60)]
+        assert backend.get().status_code == 200
+        # Nothing is ever sent to them: what can be read is their end. All but eight have to go.
+        waiting = opened.enter_context(selectors.DefaultSelector())
+        for one in half:
+            waiting.register(one, selectors.EVENT_READ)
+        while len(waiting.get_map()) > 8:
+            ended = waiting.select(timeout=60)
+            assert ended
+            for key, _ in ended:
+                waiting.unregister(key.fileobj)
+
+
+def test_beyond_the_number_of_calls_at_a_time_another_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path, "connections=3, body_idle_seconds=600") as backend:
+        head = start_of_post(backend, "Content-Length: 2", "Expect: 100-continue")
+        with contextlib.ExitStack() as opened:
+            busy = [opened.enter_context(connect(backend, head)) for _ in range(3)]
+            # Each is read from here on, and waits for its body.
+            assert [one.recv(12) for one in busy] == [b"HTTP/1.1 100"] * 3
+            assert backend.get().status_code == 503

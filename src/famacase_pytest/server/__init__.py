@@ -17,7 +17,7 @@ from famacase_pytest.errors import FamacaseError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["DEFAULT_PROJECTS", "ServerExtraMissing", "Settings", "create_app", "serve"]
+__all__ = ["DEFAULT_PROJECTS", "Limits", "ServerExtraMissing", "Settings", "create_app", "serve"]
 
 DEFAULT_PROJECTS: Mapping[str, str] = {"SMOKE": "rep_local"}
 """Token by code of the projects that are there without being asked for."""
@@ -25,6 +25,21 @@ DEFAULT_PROJECTS: Mapping[str, str] = {"SMOKE": "rep_local"}
 
 class ServerExtraMissing(FamacaseError, ImportError):
     """The packages of the local back end are not installed: ``pip install 'famacase-pytest[server]'``."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may take up.
+
+    Attributes:
+        head_seconds: time for the head of a request, from the connection or the head's first byte on.
+        body_idle_seconds: time between two pieces of a body.
+        connections: how many at a time; beyond, the one that has been idle longest is closed.
+    """
+
+    head_seconds: float = 10.0
+    body_idle_seconds: float = 30.0
+    connections: int = 256
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,7 @@ class Settings:
     port_file: Path | None = None
     verbose: bool = False
     stop_with_stdin: bool = False
+    limits: Limits = Limits()
 
 
 def serve(settings: Settings) -> int:

@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     own = {settings.host, *settings.allowed_hosts, urlsplit(settings.public_url or "").hostname or ""}
     app.add_middleware(OwnNames, names=own - {"", "0.0.0.0", "::"})
+    app.state.limits = settings.limits
     app.state.public_url = settings.public_url
     app.state.store = store
     app.state.projects = {token: known[code] for code, token in settings.projects.items()}

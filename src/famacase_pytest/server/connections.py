@@ -1,14 +1,20 @@
-"""Whom the server listens to: those who call it by a name of its own."""
+"""Whom the server listens to, and how long: its own names, times for a head and a body, connections."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import Any
 
+import h11
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from famacase_pytest.server import Limits
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 
@@ -47,3 +53,69 @@ class OwnNames:
             return ip_address(name).is_loopback or name in {address.removeprefix("::ffff:"), *self._names}
         except ValueError:
             return name in self._names
+
+
+class LimitedProtocol(H11Protocol):
+    """uvicorn's protocol with the `Limits` that it lacks.
+
+    uvicorn itself waits for the rest of a head or a body for ever, and counts connections only once the head
+    of a request is complete.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _awaited: Any = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a connection. Beyond the limit, the one that has been idle longest is closed for it."""
+        super().connection_made(transport)
+        self._limits: Limits = self.config.app.state.limits  # type: ignore[union-attr]
+        self._heard = self.loop.time()
+        if len(self.connections) > self._limits.connections:
+            others = [one for one in self.connections if one is not self and isinstance(one, LimitedProtocol)]
+            idle = [one for one in others if one.conn.our_state is h11.IDLE]
+            if idle:
+                silent = min(idle, key=lambda one: one._heard)
+                silent.transport.close()
+                # It is told of its end only later, and would be counted until then.
+                self.connections.discard(silent)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes a piece of a request."""
+        self._heard = self.loop.time()
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, of which a part may have come already."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forgets a connection."""
+        self._await(None)
+        super().connection_lost(error)
+
+    def _watch(self) -> None:
+        reading = self.conn.their_state
+        if reading is h11.SEND_BODY:
+            self._await(reading, self._limits.body_idle_seconds)
+        elif reading is not h11.IDLE or (self.cycle is not None and not self.conn.trailing_data[0]):
+            # Nothing is due: a request is complete, or the next one has not begun, which uvicorn times.
+            self._await(None)
+        elif self._awaited is not reading:
+            # For the head as a whole: more of it does not start the clock again.
+            self._await(reading, self._limits.head_seconds)
+
+    def _await(self, part: Any, seconds: float | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._awaited = part
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._close_if_late)
+
+    def _close_if_late(self) -> None:
+        if self.flow.read_paused:
+            # What is late is this server's own reading.
+            self._watch()
+        else:
+            self.transport.close()

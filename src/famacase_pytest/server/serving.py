@@ -17,6 +17,7 @@ import uvicorn
 
 from famacase_pytest.server import Settings
 from famacase_pytest.server.app import create_app
+from famacase_pytest.server.connections import LimitedProtocol
 from famacase_pytest.server.database import UnknownFormat
 from famacase_pytest.server.files import DataInUse
 
@@ -60,7 +61,8 @@ def serve(settings: Settings) -> int:
             app,
             # The parts that are always there, so that no other installed package changes how it behaves.
             loop="asyncio",
-            http="h11",
+            http=LimitedProtocol,
+            limit_concurrency=settings.limits.connections + 1,
             # Nobody is believed to speak for another: what a proxy is for is said with --public-url.
             proxy_headers=False,
             ws="none",
