@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from famacase_pytest.server.process import ServerDidNotStart, ServerProcess
-from live_api import PREFIX, Backend, reach
+from live_api import PREFIX, Backend, new_result, reach
 
+MEBIBYTE = 1024 * 1024
 URLS = ("/", "/openapi.json", f"{PREFIX}/projects/SMOKE")
 
 SERVE = """
@@ -182,3 +185,34 @@ def test_beyond_the_number_of_calls_at_a_time_another_is_refused(tmp_path: Path)
             # Each is read from here on, and waits for its body.
             assert [one.recv(12) for one in busy] == [b"HTTP/1.1 100"] * 3
             assert backend.get().status_code == 503
+
+
+def peak_memory(process: ServerProcess) -> int:
+    """The most memory, in bytes, that a process has had at a time."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def post_large(backend: Backend, run_id: int) -> int:
+    return backend.send(run_id, new_result(message="x" * (60 * MEBIBYTE))).status_code
+
+
+def upload_large(backend: Backend, _run_id: int) -> int:
+    files = [(str(number), bytes(30 * MEBIBYTE)) for number in range(2)]
+    return backend.upload(*files).status_code
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell")
+@pytest.mark.parametrize("send", [post_large, upload_large])
+def test_large_bodies_at_the_same_time_do_not_add_up_in_memory(tmp_path: Path, send: Any) -> None:
+    with ServerProcess.start(tmp_path) as process:
+        backend = reach(process)
+        run_id = backend.new_run()
+        assert send(backend, run_id) == 201
+        of_one = peak_memory(process)
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: send(backend, run_id), range(12)))
+        assert answers == [201] * 12
+        print(f"peak: {of_one >> 20} MiB with one, {peak_memory(process) >> 20} MiB with twelve")
+        assert peak_memory(process) < of_one + 200 * MEBIBYTE
