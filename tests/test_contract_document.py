@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,16 @@ def test_the_limits_are_those_of_the_contract_file() -> None:
     assert f"{models.MAX_FILES} files" in text
     assert f"{models.MAX_FILE_BYTES // models.MEBIBYTE} MiB a file" in text
     assert f"{models.MAX_UPLOAD_BYTES // models.MEBIBYTE} MiB a request" in text
+
+
+def test_the_synonyms_of_statuses_are_those_of_the_contract_file() -> None:
+    text = DOCUMENT["components"]["schemas"]["Status"]["description"].replace("\n", " ")
+    told = {
+        word: status
+        for words, status in re.findall(r"([a-z, ]+) -> ([a-z]+)", text)
+        for word in words.replace(" ", "").split(",")
+    }
+    assert told == models.SYNONYMS
 
 
 def test_pages_know_every_status() -> None:

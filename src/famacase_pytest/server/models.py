@@ -78,8 +78,21 @@ List = Annotated[list[T], FailFast()]
 MAY_BE_ABSENT: Any = Field(default_factory=lambda: None)
 """Default of a member that may be left out; null it may be only if its type says so."""
 
-Status = Literal["passed", "failed", "skipped", "blocked", "invalid", "untested", "disabled", "in_progress"]
-STATUSES: tuple[str, ...] = get_args(Status)
+_Status = Literal["passed", "failed", "skipped", "blocked", "invalid", "untested", "disabled", "in_progress"]
+STATUSES: tuple[str, ...] = get_args(_Status)
+SYNONYMS = {
+    **{"pass": "passed", "success": "passed", "fail": "failed", "skip": "skipped", "block": "blocked"},
+    **{"broken": "invalid", "error": "invalid"},
+}
+"""Canonical status by the word that older clients use."""
+
+
+def canonical(status: Any) -> Any:
+    """The canonical name of a status given in any case of letters, or by a synonym."""
+    return SYNONYMS.get(status.lower(), status.lower()) if isinstance(status, str) else status
+
+
+Status = Annotated[_Status, BeforeValidator(canonical)]
 
 
 class Body(BaseModel):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from famacase_pytest.server.models import MAX_STEP_DEPTH
+from famacase_pytest.server.models import MAX_STEP_DEPTH, canonical
 from famacase_pytest.server.problems import Problem, invalid
 
 Place = tuple[Any, ...]
@@ -20,7 +20,7 @@ class Mention(NamedTuple):
 
 
 def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Mention]]:
-    """Takes results apart that fit `models.ResultsCreate`.
+    """Takes results apart that fit `models.ResultsCreate`, and gives their statuses the canonical names.
 
     Returns:
         The columns of each result, the run's aside, and every mention of an attachment.
@@ -32,13 +32,14 @@ def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]],
     mentions: list[Mention] = []
     for index, result in enumerate(results):
         place = ("body", "results", index)
+        status = result["execution"]["status"] = canonical(result["execution"]["status"])
         _gather(result, place, mentions)
         _walk(result.get("steps", ()), (*place, "steps"), mentions)
         try:
             body = json.dumps(result, separators=(",", ":"))
         except RecursionError:
             raise too_deep(*place) from None
-        rows.append({"id": result["id"].lower(), "status": result["execution"]["status"], "body": body})
+        rows.append({"id": result["id"].lower(), "status": status, "body": body})
     return rows, mentions
 
 
@@ -52,6 +53,7 @@ def _walk(steps: Sequence[Mapping[str, Any]], place: Place, mentions: list[Menti
     if steps and depth > MAX_STEP_DEPTH:
         raise too_deep(*place[:3])
     for index, step in enumerate(steps):
+        step["execution"]["status"] = canonical(step["execution"]["status"])
         _gather(step["execution"], (*place, index, "execution"), mentions)
         _walk(step["steps"], (*place, index, "steps"), mentions, depth + 1)
 
