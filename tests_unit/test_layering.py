@@ -25,7 +25,7 @@ ALLOWED = {
     "delivery": {"errors", ""},
     "upstream": {"errors", "delivery"},
     "server": {"errors"},
-    "server.demo": {"errors", "delivery"},
+    "demo": {"errors", "server"},
 }
 ABOVE = {"errors", "settings", "upstream", "delivery", ""}
 

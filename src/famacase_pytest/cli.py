@@ -33,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import commands, resend
+    from . import commands, demo, resend
     from .server import command as serve
-    from .server import demo
 
     parser = argparse.ArgumentParser(prog="famacase", description="Reporting to Famacase, beside pytest.")
     parser.add_argument("--version", action="version", version=f"famacase-pytest {__version__}")

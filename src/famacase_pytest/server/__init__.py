@@ -17,7 +17,15 @@ from famacase_pytest.errors import FamacaseError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["DEFAULT_PROJECTS", "Limits", "ServerExtraMissing", "Settings", "create_app", "serve"]
+__all__ = [
+    "DEFAULT_PROJECTS",
+    "CannotServe",
+    "Limits",
+    "ServerExtraMissing",
+    "Settings",
+    "create_app",
+    "serve",
+]
 
 DEFAULT_PROJECTS: Mapping[str, str] = {"SMOKE": "rep_local"}
 """Token by code of the projects that are there without being asked for."""
@@ -27,39 +35,29 @@ class ServerExtraMissing(FamacaseError, ImportError):
     """The packages of the local back end are not installed: ``pip install 'famacase-pytest[server]'``."""
 
 
+class CannotServe(FamacaseError):
+    """The local back end cannot start; the message says why, and what to do."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What clients may take up.
+    """What clients may take up."""
 
-    Attributes:
-        head_seconds: time for the head of a request, from the connection or the head's first byte on.
-        body_idle_seconds: time between two pieces of a body.
-        connections: how many at a time; beyond, the one that has been idle longest is closed.
-    """
-
-    head_seconds: float = 10.0
-    body_idle_seconds: float = 30.0
-    connections: int = 256
+    head_seconds: float = 10.0  # for the head of a request as a whole
+    body_idle_seconds: float = 30.0  # between two pieces of a body
+    connections: int = 256  # at a time; beyond, the one that has been idle longest is closed
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a local back end is started with; ``famacase serve --help`` says what each means.
-
-    Attributes:
-        projects: token by project code. Tokens are kept in memory only.
-        environments: pairs of project code and environment slug.
-        plans: project code, plan id and case ids.
-        allowed_hosts: names that the server answers to, beside its address and those of loopback.
-        public_url: what links are made with; the address that a request came in on if None.
-    """
+    """What a local back end is started with; ``famacase serve --help`` says what each means."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     data: Path = Path(".famacase/server")
-    projects: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PROJECTS)
-    environments: Sequence[tuple[str, str]] = ()
-    plans: Sequence[tuple[str, int, Sequence[int]]] = ()
+    projects: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PROJECTS)  # token by code
+    environments: Sequence[tuple[str, str]] = ()  # project code and slug
+    plans: Sequence[tuple[str, int, Sequence[int]]] = ()  # project code, plan id and case ids
     allowed_hosts: Sequence[str] = ()
     public_url: str | None = None
     port_file: Path | None = None
@@ -68,27 +66,20 @@ class Settings:
     limits: Limits = Limits()
 
 
-def serve(settings: Settings) -> int:
-    """Runs the local back end until it is told to stop.
+def serve(settings: Settings) -> None:
+    """Runs the local back end until SIGTERM or SIGINT; calls under way are still answered.
 
-    Prints the lines to copy into a shell, for the first project. SIGTERM and SIGINT end it cleanly: calls
-    under way are answered. For the main thread, which alone can be told so.
-
-    Returns:
-        The exit code: 0 after a stop, 1 if it could not start (the reason is on standard error).
+    Prints the lines to copy into a shell, for the first project. For the main thread, which gets the signals.
 
     Raises:
+        CannotServe: the port, the data or the projects cannot be used.
         ServerExtraMissing: see there.
     """
-    return int(_needing_extra("serving").serve(settings))
+    _needing_extra("serving").serve(settings)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The local back end as an ASGI application; see `famacase_pytest.server.app.create_app`.
-
-    Raises:
-        ServerExtraMissing: see there.
-    """
+    """The local back end as an ASGI application; errors as those of `serve`."""
     app: FastAPI = _needing_extra("app").create_app(settings)
     return app
 

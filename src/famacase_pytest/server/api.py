@@ -4,7 +4,8 @@
 
 import json
 import re
-from typing import Annotated, Any, Optional
+from collections.abc import Iterable
+from typing import Annotated, Any, BinaryIO, Optional
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, File, Header, Path, Query, Request, Response, Security, UploadFile
@@ -14,18 +15,11 @@ from pydantic import Field, WithJsonSchema
 
 from famacase_pytest.server import models
 from famacase_pytest.server.database import Attachment, Project, Run
-from famacase_pytest.server.models import (
-    DEFAULT_PAGE,
-    MAX_FILE_BYTES,
-    MAX_FILES,
-    MAX_PAGE,
-    MAX_UPLOAD_BYTES,
-    MEBIBYTE,
-)
+from famacase_pytest.server.models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
 from famacase_pytest.server.problems import Problem
 from famacase_pytest.server.reading import ContractRoute, file_name
 from famacase_pytest.server.results import to_rows
-from famacase_pytest.server.store import Received, Store
+from famacase_pytest.server.store import Store
 
 OCTET_STREAM = "application/octet-stream"
 
@@ -44,35 +38,32 @@ def _refusals(*statuses: int) -> dict[Any, dict[str, Any]]:
     return {status: {"model": models.Error, "description": "What went wrong"} for status in statuses}
 
 
-async def the_store(request: Request) -> Store:
-    """The store of the application that serves a request."""
-    store: Store = request.app.state.store
-    return store
+async def _store(request: Request) -> Any:
+    return request.app.state.store
 
 
-async def caller(code: str, request: Request) -> Project:
-    """The project that `code` names; `ContractRoute` has seen that the caller has its token."""
-    project: Project = request.state.project
-    return project
+async def _caller(code: str, request: Request) -> Any:
+    # That of `code`: `ContractRoute` has seen to it.
+    return request.state.project
 
 
-async def sent_body(request: Request) -> Any:
-    """A JSON body as it was sent, with the members that no model names."""
+async def _sent(request: Request) -> Any:
     return await request.json()
 
 
-Data = Annotated[Store, Depends(the_store)]
-Caller = Annotated[Project, Depends(caller)]
-Sent = Annotated[Any, Depends(sent_body)]
+Data = Annotated[Store, Depends(_store)]
+Caller = Annotated[Project, Depends(_caller)]
+Sent = Annotated[Any, Depends(_sent)]
+"""A JSON body as it was sent, with the members that no model names."""
 RunId = Annotated[int, models.AS_IN_ADDRESS, Path()]
 PlanId = Annotated[int, models.AS_IN_ADDRESS, Path()]
 AttachmentId = Annotated[models.UuidText, Path()]
 Slug = Annotated[Optional[str], Query(), WithJsonSchema({"type": "string"})]
-Limit = Annotated[int, Field(ge=1, le=MAX_PAGE), models.AS_IN_ADDRESS, Query()]
+Limit = Annotated[int, Field(ge=1, le=models.MAX_PAGE), models.AS_IN_ADDRESS, Query()]
 Offset = Annotated[int, Field(ge=0), models.AS_IN_ADDRESS, Query()]
 Key = Annotated[Optional[models.UuidText], Header(alias="Idempotency-Key"), WithJsonSchema(UUID_SCHEMA)]
 Files = Annotated[
-    list[Annotated[UploadFile, WithJsonSchema(BYTES_SCHEMA)]], File(min_length=1, max_length=MAX_FILES)
+    list[Annotated[UploadFile, WithJsonSchema(BYTES_SCHEMA)]], File(min_length=1, max_length=models.MAX_FILES)
 ]
 
 router = APIRouter(
@@ -169,14 +160,17 @@ def publish_run(
 )
 def upload_attachments(project: Caller, data: Data, files: Files, key: Key = None) -> Response:
     """Keeps files, once for each key; the answer lists them in the order sent."""
-    sizes = [file.size or 0 for file in files]
-    for index, size in enumerate(sizes):
+    received: dict[Attachment, BinaryIO] = {}
+    for file in files:
+        size, given = file.size or 0, (file.content_type or "").strip()
         if size > MAX_FILE_BYTES:
             limit = MAX_FILE_BYTES // MEBIBYTE
-            raise Problem(413, f"File {index} of the request is larger than {limit} MiB.")
-    if sum(sizes) > MAX_UPLOAD_BYTES:
+            raise Problem(413, f"File {len(received)} of the request is larger than {limit} MiB.")
+        media_type = given if _MEDIA_TYPE.match(given) else OCTET_STREAM
+        attachment = Attachment(file_name=file_name(file), mime_type=media_type, file_size=size)
+        received[attachment] = file.file
+    if sum(one.file_size for one in received) > MAX_UPLOAD_BYTES:
         raise Problem(413, f"The request is larger than {MAX_UPLOAD_BYTES // MEBIBYTE} MiB.")
-    received = [Received(file_name(file), _media_type(file), file.size or 0, file.file) for file in files]
     return JsonText(data.put_attachments(project, received, key and key.lower(), _uploaded), 201)
 
 
@@ -192,13 +186,7 @@ def get_attachment(project: Caller, data: Data, attachment_id: AttachmentId) -> 
 
 
 def download(data: Store, attachment: Attachment, *, show_as: Optional[str] = None) -> Response:
-    """An answer with the bytes of an attachment.
-
-    Args:
-        data: where it is kept.
-        attachment: its description.
-        show_as: media type under which a browser may show it in a page; None makes it save the file.
-    """
+    """The bytes of an attachment, to be saved; or for a page to show, as the media type `show_as`."""
     headers = {
         "X-Content-Type-Options": "nosniff",
         # Opened on its own, the file must not run anything in the name of this server.
@@ -224,18 +212,13 @@ def _described(run: Run, **more: Any) -> str:
     return json.dumps({**run.body, "id": run.id, "status": run.status, "stats": run.stats, **more})
 
 
-def _uploaded(kept: list[Attachment]) -> str:
+def _uploaded(kept: Iterable[Attachment]) -> str:
     members = ("id", "file_name", "mime_type", "file_size")
     return json.dumps({"attachments": [{name: getattr(one, name) for name in members} for one in kept]})
 
 
-def _media_type(file: UploadFile) -> str:
-    given = (file.content_type or "").strip()
-    return given if _MEDIA_TYPE.match(given) else OCTET_STREAM
-
-
 def _address(request: Request) -> str:
-    """What a link to this server begins with. Not with the Host header, which is what a caller says."""
+    # Not made of the Host header, which is what a caller says.
     name, port = request.scope["server"]
     return request.app.state.public_url or (
         f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

@@ -14,10 +14,10 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from famacase_pytest.server import DEFAULT_PROJECTS, Settings, api, pages
+from famacase_pytest.server import DEFAULT_PROJECTS, CannotServe, Settings, api, pages
 from famacase_pytest.server.connections import OwnNames
 from famacase_pytest.server.models import PREFIX
-from famacase_pytest.server.problems import Problem, unavailable
+from famacase_pytest.server.problems import Problem
 from famacase_pytest.server.store import Store
 
 DEFAULT_ENVIRONMENT = "staging"
@@ -27,14 +27,7 @@ _log = logging.getLogger("famacase_pytest.server")
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Builds the local back end over a directory, which is claimed until the application closes.
-
-    Raises:
-        ValueError: two projects share a token, a token or a code is empty, or an environment or a plan is of
-            a project that is not there.
-        DataInUse: another back end works on the data.
-        UnknownFormat: the data was written by a newer release.
-    """
+    """Builds the local back end over a directory, which is claimed until the application closes."""
     # The default project is made first, so that its environment has the number 1 whatever else is asked for.
     codes = sorted(settings.projects, key=lambda code: code not in DEFAULT_PROJECTS)
     slugs = [*((code, DEFAULT_ENVIRONMENT) for code in codes), *settings.environments]
@@ -50,14 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         store.close()
 
-    app = FastAPI(
-        title="Famacase local back end",
-        lifespan=life,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        separate_input_output_schemas=False,
-    )
+    # Pages with the documentation would be fetched from elsewhere.
+    options: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    title = "Famacase local back end"
+    app = FastAPI(title=title, lifespan=life, separate_input_output_schemas=False, **options)
     own = {settings.host, *settings.allowed_hosts, urlsplit(settings.public_url or "").hostname or ""}
     app.add_middleware(OwnNames, names=own - {"", "0.0.0.0", "::"})
     app.state.limits = settings.limits
@@ -68,24 +57,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router, include_in_schema=False)
     app.add_exception_handler(HTTPException, _tell_problem)
     app.add_exception_handler(RequestValidationError, _tell_faults)
-    app.add_exception_handler(OperationalError, _tell_storage_error)
-    app.add_exception_handler(OSError, _tell_storage_error)
+    for failing in (OperationalError, OSError):
+        app.add_exception_handler(failing, _tell_storage_error)
     return app
 
 
 def _check_projects(tokens: Mapping[str, str], mentioned: Iterable[str]) -> None:
     if not all(tokens) or not all(tokens.values()):
-        raise ValueError("A project needs a code and a token, as in CODE:TOKEN.")
+        raise CannotServe("A project needs a code and a token, as in CODE:TOKEN.")
     codes = {token: code for code, token in tokens.items()}
     for code, token in tokens.items():
         if codes[token] != code:
-            raise ValueError(
+            raise CannotServe(
                 f"Projects {code} and {codes[token]} share a token, but a token belongs to one project. "
                 "Give each its own."
             )
     for code in mentioned:
         if code not in tokens:
-            raise ValueError(f"Project {code} has no token. Add --project {code}:TOKEN.")
+            raise CannotServe(f"Project {code} has no token. Add --project {code}:TOKEN.")
 
 
 async def _tell_problem(request: Request, error: Exception) -> Response:
@@ -128,4 +117,5 @@ def _lone_surrogate(body: Any, place: Iterable[Any]) -> str:
 
 async def _tell_storage_error(request: Request, error: Exception) -> Response:
     _log.error("%s %s: %s", request.method, request.scope["path"], error)
-    return await _tell_problem(request, unavailable())
+    sentence = "The data cannot be written or read now: the disk is full or failing. Try again later."
+    return await _tell_problem(request, Problem(503, sentence))

@@ -20,11 +20,9 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 class OwnNames:
-    """Lets requests through whose Host header names this server.
+    """Lets requests through whose Host header is a loopback name, the address called, or a name given.
 
-    Its own are loopback names and addresses, the address that a connection came in on, and those given. With
-    any other name, a page of a stranger's could make that name lead here (DNS rebinding) and read what the
-    server shows without a token.
+    A page could make any other name lead here (DNS rebinding) and read what the server shows without a token.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str]) -> None:
@@ -56,11 +54,7 @@ class OwnNames:
 
 
 class LimitedProtocol(H11Protocol):
-    """uvicorn's protocol with the `Limits` that it lacks.
-
-    uvicorn itself waits for the rest of a head or a body for ever, and counts connections only once the head
-    of a request is complete.
-    """
+    """uvicorn's protocol, which by itself waits for the rest of a head or a body for ever, with `Limits`."""
 
     _timer: asyncio.TimerHandle | None = None
     _awaited: Any = None

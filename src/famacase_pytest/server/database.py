@@ -6,16 +6,17 @@ nor lone surrogates nor integers beyond 64 bits have to pass through a column ty
 
 # No `from __future__ import annotations` here: SQLAlchemy evaluates these annotations, on Python 3.9 too.
 
+import uuid
 from pathlib import Path
 from typing import Any, Optional
 
 from sqlalchemy import JSON, Engine, ForeignKey, Index, UniqueConstraint, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-FORMAT = 1
-"""Format of the data that this release writes, kept in ``PRAGMA user_version``."""
-LARGEST_ID = 2**63 - 1
-"""SQLite's largest integer. A larger id is one that does not exist."""
+from famacase_pytest.server import CannotServe
+
+FORMAT = 1  # of the data that this release writes, kept in ``PRAGMA user_version``
+LARGEST_ID = 2**63 - 1  # for SQLite; a larger id is one that does not exist
 
 
 class Table(DeclarativeBase):
@@ -50,11 +51,7 @@ class Plan(Table):
 
 
 class Run(Table):
-    """A run. Times are Unix times in seconds; `body` is what `createRun` was given.
-
-    Attributes:
-        stats: number of results by status; one without a status is untested. The store counts them.
-    """
+    """A run; `body` is what `createRun` was given, and the store counts results by status in `stats`."""
 
     __tablename__ = "run"
     __allow_unmapped__ = True  # for `stats`
@@ -95,7 +92,7 @@ class Attachment(Table):
     """An uploaded file. Its bytes are in the file room under `sha256`."""
 
     __tablename__ = "attachment"
-    id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: str(uuid.uuid4()))
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
     file_name: Mapped[str]
     mime_type: Mapped[str]
@@ -113,38 +110,22 @@ class Answer(Table):
     body: Mapped[str]
 
 
-class UnknownFormat(Exception):
-    """The data was written by a newer release. Use that release, or another ``--data`` directory."""
-
-
 def open_database(path: Path) -> Engine:
-    """Opens the database, creating its tables if they are not there.
+    """Opens a SQLite file, creating its tables if they are not there; CannotServe if its format is newer.
 
-    Args:
-        path: the SQLite file; its directory exists.
-
-    Returns:
-        An engine whose connections use WAL. A transaction under the execution option ``write=True`` takes the
-        write lock at its beginning, so that it can never fail half-way because another one wrote.
-
-    Raises:
-        UnknownFormat: the file is of a newer format than `FORMAT`.
+    A transaction under the execution option ``write=True`` takes the write lock at its beginning, so that it
+    can never fail half-way because another one wrote.
     """
-    engine = create_engine(
-        f"sqlite+pysqlite:///{path}",
-        connect_args={"timeout": 30, "check_same_thread": False},
-        pool_size=8,
-        max_overflow=56,
-    )
+    options = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args=options, pool_size=8, max_overflow=56)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         # Transactions are begun below, not by the driver, whose own rules differ between Python versions.
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode = WAL")
         # What is in the log survives the death of this process; only a power cut could take the last commits.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
@@ -158,7 +139,7 @@ def open_database(path: Path) -> Engine:
             connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
     if found > FORMAT:
         engine.dispose()
-        raise UnknownFormat(
+        raise CannotServe(
             f"{path} is of format {found}, this release knows {FORMAT} and below. Nothing was changed. "
             "Use the newer release that wrote it, or another --data directory."
         )

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import uuid
 from pathlib import Path
 from typing import BinaryIO
 
+from famacase_pytest.server import CannotServe
+
 CHUNK_BYTES = 256 * 1024
 
 
-class DataInUse(Exception):
-    """Another back end works on the same data. Stop it, or use another ``--data`` directory."""
-
-
 class FileRoom:
-    """The directories below `data` that hold files: those that are being copied and those that are kept.
-
-    Raises:
-        DataInUse: another process has the room open.
-        OSError: a directory cannot be made or written.
-    """
+    """The directories below `data` that hold files, open to one process: CannotServe if another has it."""
 
     def __init__(self, data: Path) -> None:
         data.mkdir(parents=True, exist_ok=True)
@@ -64,14 +58,10 @@ def _lock(path: Path) -> BinaryIO:
     """Claims the directory for this process; the claim ends with the process, however it ends."""
     file = path.open("ab")
     try:
-        import fcntl
-    except ImportError:  # Windows: SQLite's own locks still keep the rows whole.
-        return file
-    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise DataInUse(
+        raise CannotServe(
             f"{path.parent} is in use by another back end. Nothing was changed. "
             "Stop the other one, or use another --data directory."
         ) from None

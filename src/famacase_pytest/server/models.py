@@ -22,23 +22,17 @@ from pydantic import (
     WithJsonSchema,
 )
 
-PREFIX = "/api/v1/reporter/v1"
-"""Path below which every call of the contract lies."""
-
+PREFIX = "/api/v1/reporter/v1"  # every call of the contract lies below it
 MEBIBYTE = 1024 * 1024
-MAX_FILES = 20
-"""Files in one upload."""
+MAX_FILES = 20  # in one upload
 MAX_FILE_BYTES = 32 * MEBIBYTE
-"""Bytes of one uploaded file."""
-MAX_UPLOAD_BYTES = 128 * MEBIBYTE
-"""Bytes of all files of one upload together."""
-MAX_JSON_BYTES = 64 * MEBIBYTE
-"""Bytes of one JSON body. The contract sets no figure; this one keeps a client from filling the memory."""
-MAX_STEP_DEPTH = 200
-"""Levels of steps within steps. The contract sets no figure; pydantic does, and this is safely below it."""
-MAX_PAGE = 1000
-"""Results in one page of `listResults`."""
+MAX_UPLOAD_BYTES = 128 * MEBIBYTE  # of all files of one upload together
+MAX_PAGE = 1000  # results in one page of `listResults`
 DEFAULT_PAGE = 200
+# For these the contract has no figures. One keeps a client from filling the memory, the other is below the
+# depth at which pydantic gives up.
+MAX_JSON_BYTES = 64 * MEBIBYTE
+MAX_STEP_DEPTH = 200
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _INTEGER = re.compile(r"-?[0-9]+\Z", re.ASCII)

@@ -16,8 +16,7 @@ from typing import IO, Any
 from famacase_pytest.errors import FamacaseError
 
 _READY = "export FAMACASE_API_URL="
-_TIMEOUT = 30.0
-"""Seconds that a start or an end may take."""
+_TIMEOUT = 30.0  # seconds that a start or an end may take
 
 
 class ServerDidNotStart(FamacaseError):
@@ -45,15 +44,10 @@ class ServerProcess:
         port: int = 0,
         arguments: Sequence[str] = (),
     ) -> None:
-        """Describes the process; `launch` starts it.
+        """Describes the process; `launch` starts it. Arguments as in `Settings`, beside SMOKE with rep_local.
 
         Args:
-            data: directory in which it keeps everything; created if it is not there.
-            projects: token by project code, beside SMOKE with rep_local.
-            environments: pairs of project code and environment slug to have.
-            plans: project code, plan id and case ids to have.
-            host: address to listen on.
-            port: port to listen on; 0 takes a free one, and a restart takes the same again.
+            port: 0 takes a free one, and a restart takes the same again.
             arguments: further ones of ``famacase serve``.
         """
         self.data = data.absolute()
@@ -70,21 +64,13 @@ class ServerProcess:
 
     @classmethod
     def start(cls, data: Path, **options: Any) -> ServerProcess:
-        """Starts a back end and waits until it answers calls. The arguments are those of the class.
-
-        Raises:
-            ServerDidNotStart: with what it printed.
-        """
+        """Launches a back end; the arguments are those of the class."""
         server = cls(data, **options)
         server.launch()
         return server
 
     def launch(self) -> None:
-        """Starts the process and waits until it answers calls.
-
-        Raises:
-            ServerDidNotStart: with what it printed.
-        """
+        """Starts the process and waits until it answers calls; ServerDidNotStart if it does not."""
         self.data.mkdir(parents=True, exist_ok=True)
         # Kept apart from standard output, which is read up to the line that says "ready" and no further.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
@@ -125,17 +111,12 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process. Raises RuntimeError if it does not run."""
-        if self._process is None:
-            raise RuntimeError("The local back end does not run.")
+        """The id of the process, which must run."""
+        assert self._process is not None
         return self._process.pid
 
     def terminate(self) -> int:
-        """Ends the process in good order; it answers the calls under way first.
-
-        Returns:
-            Its exit code, 0 if all is well. 0 too if it does not run.
-        """
+        """Ends the process when calls under way are answered; returns its exit code, 0 if it does not run."""
         if self._process is None:
             return 0
         self._process.terminate()

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hmac
 import json
-import logging
 import math
 import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from tempfile import SpooledTemporaryFile, gettempdir
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AsyncExitStack
+from tempfile import SpooledTemporaryFile
 from typing import Any, Callable
 from urllib.parse import unquote
 
@@ -22,24 +21,20 @@ from fastapi.routing import APIRoute
 from python_multipart.exceptions import FormParserError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.types import Receive, Scope
 
 from famacase_pytest.server.database import Project
 from famacase_pytest.server.models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
-from famacase_pytest.server.problems import Problem, invalid, not_found, unavailable
+from famacase_pytest.server.problems import Problem, invalid, not_found
 from famacase_pytest.server.results import too_deep
 
+# Of a JSON body, kept in memory while it arrives, and parsed whatever else is going on.
 MAX_BYTES_IN_MEMORY = 256 * 1024
-"""Bytes of a JSON body that are kept in memory while it arrives, and parsed whatever else is going on."""
 
-_MAX_FIELDS = 180
-_MAX_PART_HEADER_BYTES = 16 * 1024
 # A quoted value may hold \" (older clients) or a backslash that means itself (current ones): the last quote
 # before a semicolon or the end closes it.
 _PARAMETER = re.compile(r';\s*([\w-]+\*?)\s*=\s*(?:"((?:\\"|[^"])*)"(?=\s*(?:;|$))|([^;]*))', re.ASCII)
-
-_log = logging.getLogger("famacase_pytest.server")
 
 
 class ContractRoute(APIRoute):
@@ -53,8 +48,12 @@ class ContractRoute(APIRoute):
         async def answer_caller(request: Request) -> Response:
             async with AsyncExitStack() as until_answered:
                 request.state.project = _project_of_caller(request)
-                request = LimitedRequest(request.scope, request.receive, too_large, until_answered)
-                return await answer(request)
+                request = LimitedRequest(request, too_large, until_answered)
+                try:
+                    return await answer(request)
+                except HTTPException as error:
+                    # A full disk is no fault of the body, as FastAPI has it.
+                    raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
 
         return answer_caller
 
@@ -63,11 +62,8 @@ def _project_of_caller(request: Request) -> Project:
     """The project of the path; Problem 401 without a known token, 404 with that of another project."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip().encode("latin-1", "replace")
-    found: list[Project] = [
-        project
-        for known, project in request.app.state.projects.items()
-        if hmac.compare_digest(known.encode(), given)
-    ]
+    known: dict[str, Project] = request.app.state.projects
+    found = [one for token, one in known.items() if hmac.compare_digest(token.encode(), given)]
     if not found or scheme.lower() != "token":
         message = "The token is missing or not known. Send it as `Authorization: Token <raw>`."
         raise Problem(401, message, {"WWW-Authenticate": "Token"})
@@ -79,17 +75,11 @@ def _project_of_caller(request: Request) -> Project:
 class LimitedRequest(Request):
     """A request whose body is counted as it arrives and lies on disk until its turn.
 
-    Args:
-        scope: see ASGI.
-        receive: see ASGI.
-        too_large: status of the answer to a body beyond the limit: the contract has 413 for some calls only.
-        until_answered: what is to be held until the answer is made.
+    Beyond the limit the answer has the status `too_large`: the contract has 413 for some calls only.
     """
 
-    def __init__(
-        self, scope: Scope, receive: Receive, too_large: int, until_answered: AsyncExitStack
-    ) -> None:
-        super().__init__(scope, receive)
+    def __init__(self, request: Request, too_large: int, until_answered: AsyncExitStack) -> None:
+        super().__init__(request.scope, request.receive)
         self._too_large = too_large
         self._until_answered = until_answered
         self._limit, self._around = MAX_JSON_BYTES, 0
@@ -99,22 +89,22 @@ class LimitedRequest(Request):
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in pieces; a Problem as soon as it is, or says that it will be, larger than allowed."""
         declared = self.headers.get("content-length", "")
-        size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
-        beyond = f"The request is larger than {self._limit // MEBIBYTE} MiB."
-        if size > self._limit + self._around:
-            raise Problem(self._too_large, beyond)
+        self._check_size(int(declared) if declared.isdecimal() and len(declared) < 20 else 0)
         size = 0
         async for chunk in super().stream():
             size += len(chunk)
-            if size > self._limit + self._around:
-                raise Problem(self._too_large, beyond)
+            self._check_size(size)
             yield chunk
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limit + self._around:
+            raise Problem(self._too_large, f"The request is larger than {self._limit // MEBIBYTE} MiB.")
 
     async def body(self) -> bytes:
         """The bytes of a JSON body. Of the large ones one at a time is in memory, until it is answered."""
         if self._text is None:
             self._require("application/json")
-            with _disk_errors_told(), SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) as spool:
+            with SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) as spool:
                 size = 0
                 async for chunk in self.stream():
                     size += spool.write(chunk)
@@ -135,10 +125,10 @@ class LimitedRequest(Request):
         self._require("multipart/form-data")
         # Beside the files there are boundaries and the headers of parts.
         self._limit, self._around = MAX_UPLOAD_BYTES, MEBIBYTE
-        parser = _UploadParser(self.headers, self.stream(), max_files=MAX_FILES, max_fields=_MAX_FIELDS)
+        fields: dict[str, int] = {"max_files": MAX_FILES, "max_fields": MAX_FILES, "max_part_size": 64 * 1024}
+        parser = _UploadParser(self.headers, self.stream(), **fields)
         try:
-            with _disk_errors_told():
-                form = await parser.parse()
+            form = await parser.parse()
         except (MultiPartException, FormParserError) as error:
             raise invalid(f"The body cannot be used: {error}", "body", "files", kind="multipart") from None
         if not parser.ended:
@@ -149,9 +139,8 @@ class LimitedRequest(Request):
     def _require(self, media_type: str) -> None:
         given = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if given != media_type:
-            raise invalid(
-                f"The body must be {media_type}, not {given or 'unnamed'}.", "header", "Content-Type"
-            )
+            message = f"The body must be {media_type}, not {given or 'unnamed'}."
+            raise invalid(message, "header", "Content-Type")
 
 
 def file_name(file: UploadFile) -> str:
@@ -181,8 +170,9 @@ class _UploadParser(MultiPartParser):
         super().on_part_begin()
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_bytes += end - start
-        if self._header_bytes > _MAX_PART_HEADER_BYTES:
+        # With 32 for a short name and the room that it takes. Newer releases of the library have limits too.
+        self._header_bytes += end - start + 32
+        if self._header_bytes > 16 * 1024:
             raise MultiPartException("The headers of a part are too long.")
         super().on_header_value(data, start, end)
 
@@ -194,16 +184,6 @@ class _UploadParser(MultiPartParser):
 
     def on_end(self) -> None:
         self.ended = True
-
-
-@contextmanager
-def _disk_errors_told() -> Iterator[None]:
-    # FastAPI would call it a mistake of the client.
-    try:
-        yield
-    except OSError as error:
-        _log.error("A body cannot be written to %s: %s", gettempdir(), error)
-        raise unavailable() from error
 
 
 def _parse(text: bytes) -> Any:

@@ -24,9 +24,6 @@ def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]],
 
     Returns:
         The columns of each result, the run's aside, and every mention of an attachment.
-
-    Raises:
-        Problem: 422, a result is nested too deeply.
     """
     rows: list[dict[str, Any]] = []
     mentions: list[Mention] = []

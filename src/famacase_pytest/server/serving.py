@@ -7,19 +7,15 @@ import os
 import shlex
 import signal
 import socket
-import sys
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from famacase_pytest.server import Settings
+from famacase_pytest.server import CannotServe, Settings
 from famacase_pytest.server.app import create_app
 from famacase_pytest.server.connections import LimitedProtocol
-from famacase_pytest.server.database import UnknownFormat
-from famacase_pytest.server.files import DataInUse
 
 _LOOPBACK = ("127.", "localhost", "::1")
 
@@ -35,28 +31,26 @@ _LOGGING: dict[str, Any] = {
 }
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings) -> None:
     """Runs the local back end; see `famacase_pytest.server.serve`."""
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    every = host == "::" and socket.has_dualstack_ipv6()
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=every)
+        listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
     except OSError as error:
-        return _refuse(
+        raise CannotServe(
             f"The back end cannot listen on {host} port {port}: {error.strerror or error}. It did not start. "
             "Stop what uses the port, or let --port 0 take a free one."
-        )
+        ) from error
     with listener:
         try:
             app = create_app(settings)
-        except (DataInUse, UnknownFormat, ValueError) as error:
-            return _refuse(str(error))
         except OSError as error:
-            return _refuse(
+            raise CannotServe(
                 f"{settings.data} cannot be used: {error.strerror or error}. The back end did not start. "
                 "Give a directory that can be written with --data."
-            )
+            ) from error
         config = uvicorn.Config(
             app,
             # The parts that are always there, so that no other installed package changes how it behaves.
@@ -80,10 +74,12 @@ def serve(settings: Settings) -> int:
         # From here on connections are taken, if only to wait for the server that starts below.
         bound = int(listener.getsockname()[1])
         if settings.port_file is not None:
-            _write_whole(settings.port_file, f"{bound}\n")
+            # So that a reader finds either nothing or all of it.
+            part = settings.port_file.with_name(f"{settings.port_file.name}.{os.getpid()}")
+            part.write_text(f"{bound}\n", encoding="utf-8")
+            os.replace(part, settings.port_file)
         print(_greeting(_base_url(host, bound), settings), flush=True)
         asyncio.run(server.serve(sockets=[listener]))
-    return 0
 
 
 def _base_url(host: str, port: int) -> str:
@@ -113,33 +109,15 @@ def _stop_when_told(server: uvicorn.Server, stop_with_stdin: bool) -> None:
 
 def _greeting(address: str, settings: Settings) -> str:
     code, token = next(iter(settings.projects.items()))
-    lines = [
-        f"Famacase local back end: {address}",
-        f"Projects: {', '.join(settings.projects)}. Data: {settings.data}. Stop it with Ctrl-C.",
-        "It is for trying, for tests and for offline work, not for keeping results that matter.",
-    ]
-    if not settings.host.startswith(_LOOPBACK):
-        listens = settings.host or "every address"
-        lines.append(
-            f"It listens on {listens}: whoever reaches that can read the pages. --allow-host adds names."
-        )
-    lines += [
-        "",
-        "export FAMACASE_MODE=testops",
-        f"export FAMACASE_API_URL={shlex.quote(address)}",
-        f"export FAMACASE_REPORTER_TOKEN={shlex.quote(token)}",
-        f"export FAMACASE_TESTOPS_PROJECT={shlex.quote(code)}",
-    ]
-    return "\n".join(lines)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader finds either nothing or all of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
-def _refuse(message: str) -> int:
-    print(message, file=sys.stderr, flush=True)
-    return 1
+    listens = settings.host or "every address"
+    warning = f"It listens on {listens}: whoever reaches that can read the pages. --allow-host adds names.\n"
+    return (
+        f"Famacase local back end: {address}\n"
+        f"Projects: {', '.join(settings.projects)}. Data: {settings.data}. Stop it with Ctrl-C.\n"
+        "It is for trying, for tests and for offline work, not for keeping results that matter.\n"
+        f"{'' if settings.host.startswith(_LOOPBACK) else warning}\n"
+        "export FAMACASE_MODE=testops\n"
+        f"export FAMACASE_API_URL={shlex.quote(address)}\n"
+        f"export FAMACASE_REPORTER_TOKEN={shlex.quote(token)}\n"
+        f"export FAMACASE_TESTOPS_PROJECT={shlex.quote(code)}"
+    )

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, NamedTuple
+from typing import Any, BinaryIO, Callable, TypeVar
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from famacase_pytest.server.database import (
     LARGEST_ID,
@@ -34,14 +33,7 @@ from famacase_pytest.server.files import FileRoom
 from famacase_pytest.server.problems import Problem, invalid, not_found
 from famacase_pytest.server.results import Mention
 
-
-class Received(NamedTuple):
-    """A file that has arrived but is not kept yet; its size is in bytes."""
-
-    file_name: str
-    mime_type: str
-    file_size: int
-    content: BinaryIO
+Row = TypeVar("Row", Environment, Run)
 
 
 class Store:
@@ -54,6 +46,8 @@ class Store:
         except BaseException:
             self.files.close()
             raise
+        self._read = sessionmaker(self._engine, expire_on_commit=False)
+        self._writer = sessionmaker(self._engine.execution_options(write=True), expire_on_commit=False)
         self._writing = threading.Lock()
 
     def close(self) -> None:
@@ -63,13 +57,12 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
-        engine = self._engine.execution_options(write=True)
         # SQLite has one writer; waiting here is fair and instant, waiting in SQLite is polling.
-        with self._writing, Session(engine, expire_on_commit=False) as session, session.begin():
+        with self._writing, self._writer.begin() as session:
             yield session
 
     def _once(self, project: Project, operation: str, key: str | None, work: Callable[[Session], str]) -> str:
-        """Does something that makes an answer, or finds the answer to an earlier call with the same key."""
+        """The answer that `work` makes, or that of an earlier call with the same key."""
         with self._write() as session:
             first = key and session.get(Answer, (project.id, operation, key))
             if first:
@@ -79,22 +72,13 @@ class Store:
                 session.add(Answer(project_id=project.id, operation=operation, key=key, body=text))
         return text
 
-    @contextmanager
-    def _read(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session:
-            yield session
-
     def seed(
         self,
         codes: Iterable[str],
         slugs: Iterable[tuple[str, str]],
         plans: Iterable[tuple[str, int, Sequence[int]]],
     ) -> dict[str, Project]:
-        """Makes sure that projects, environments and plans exist; a plan gets the cases given.
-
-        Returns:
-            The projects by code.
-        """
+        """Makes sure that projects, environments and plans exist, and returns the projects by code."""
         with self._write() as session:
             for code in codes:
                 session.execute(insert(Project).values(code=code).on_conflict_do_nothing())
@@ -117,7 +101,7 @@ class Store:
     def environment_slug(self, environment_id: int) -> str | None:
         """The slug of an environment, or None if it is not there."""
         with self._read() as session:
-            found = session.get(Environment, int(environment_id))
+            found = _get(session, Environment, environment_id)
         return found.slug if found else None
 
     def plan_cases(self, project: Project, plan_id: int) -> list[int]:
@@ -131,24 +115,12 @@ class Store:
     def create_run(
         self, project: Project, body: Mapping[str, Any], key: str | None, answer: Callable[[Run], str]
     ) -> str:
-        """Creates a run, once per key.
-
-        Args:
-            project: the run's project.
-            body: a valid RunCreate.
-            key: the call's Idempotency-Key in lower case, or None.
-            answer: makes the answer's JSON text from the new run.
-
-        Returns:
-            The answer, or the one that the first call with this key got.
-
-        Raises:
-            Problem: 422, the environment or the plan is not in this project.
-        """
+        """Creates a run, once per key, and returns what `answer` makes of it; Problem 422 for unknown ids."""
 
         def work(session: Session) -> str:
             environment_id, plan_id = body.get("environment_id"), body.get("plan_id")
-            if environment_id is not None and not _has_environment(session, project, environment_id):
+            found = None if environment_id is None else _get(session, Environment, environment_id)
+            if environment_id is not None and (found is None or found.project_id != project.id):
                 raise invalid(f"There is no environment {environment_id} here.", "body", "environment_id")
             if plan_id is not None and _plan(session, project, plan_id) is None:
                 raise invalid(f"There is no plan {plan_id} here.", "body", "plan_id")
@@ -191,11 +163,7 @@ class Store:
     def put_results(
         self, project: Project, run_id: int, rows: Sequence[Mapping[str, Any]], mentions: Sequence[Mention]
     ) -> None:
-        """Stores all of the results, or none. One whose id the run holds already is replaced in its place.
-
-        Raises:
-            Problem: 404, the run is not there; 409, it is complete; 422, an attachment is not known.
-        """
+        """Stores all of the results, or none. One whose id the run holds already is replaced in its place."""
         query = insert(Result)
         query = query.on_conflict_do_update(
             index_elements=["run_id", "id"],
@@ -222,27 +190,19 @@ class Store:
     def put_attachments(
         self,
         project: Project,
-        received: Iterable[Received],
+        received: Mapping[Attachment, BinaryIO],
         key: str | None,
-        answer: Callable[[list[Attachment]], str],
+        answer: Callable[[Iterable[Attachment]], str],
     ) -> str:
-        """Keeps uploaded files in the order sent, once per key; arguments and answer as in `create_run`."""
+        """Keeps uploaded files, once per key, and returns what `answer` makes of them."""
         # The bytes are in place before the row that promises them; a kill in between leaves a file, no lie.
-        kept = [
-            Attachment(
-                id=str(uuid.uuid4()),
-                project_id=project.id,
-                file_name=one.file_name,
-                mime_type=one.mime_type,
-                file_size=one.file_size,
-                sha256=self.files.keep(one.content),
-            )
-            for one in received
-        ]
+        for one, content in received.items():
+            one.project_id, one.sha256 = project.id, self.files.keep(content)
 
         def work(session: Session) -> str:
-            session.add_all(kept)
-            return answer(kept)
+            session.add_all(received)
+            session.flush()
+            return answer(received)
 
         return self._once(project, "uploadAttachments", key, work)
 
@@ -260,8 +220,12 @@ class Store:
             return {one.id: one for one in session.scalars(select(Attachment).where(_among(ids)))}
 
 
+def _get(session: Session, kind: type[Row], number: int) -> Row | None:
+    return session.get(kind, int(number)) if abs(number) <= LARGEST_ID else None
+
+
 def _run(session: Session, run_id: int, project: Project | None) -> Run:
-    run = session.get(Run, run_id) if 0 < run_id <= LARGEST_ID else None
+    run = _get(session, Run, run_id)
     if run is None or (project is not None and run.project_id != project.id):
         raise not_found(f"run {run_id}")
     return run
@@ -277,17 +241,8 @@ def _count(session: Session, runs: Sequence[Run]) -> None:
         run.stats = {name: count for run_id, name, count in counts if run_id == run.id}
 
 
-def _has_environment(session: Session, project: Project, environment_id: int) -> bool:
-    if not 0 < environment_id <= LARGEST_ID:
-        return False
-    found = session.get(Environment, int(environment_id))
-    return found is not None and found.project_id == project.id
-
-
 def _plan(session: Session, project: Project, plan_id: int) -> Plan | None:
-    if not -LARGEST_ID <= plan_id <= LARGEST_ID:
-        return None
-    return session.get(Plan, (project.id, int(plan_id)))
+    return session.get(Plan, (project.id, int(plan_id))) if abs(plan_id) <= LARGEST_ID else None
 
 
 def _require_attachments(session: Session, project: Project, mentions: Sequence[Mention]) -> None:

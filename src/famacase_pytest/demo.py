@@ -16,15 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from famacase_pytest.errors import FamacaseError
-from famacase_pytest.server.process import ServerProcess
+from .errors import FamacaseError
+from .server.process import ServerProcess
 
 PROJECT, TOKEN = "SMOKE", "rep_local"
 
 # In the installed package, and in the source tree.
 _SAMPLES = (
-    Path(__file__).parents[1] / "sample_project",
-    Path(__file__).parents[3] / "tests_e2e" / "sample_project",
+    Path(__file__).parent / "sample_project",
+    Path(__file__).parents[2] / "tests_e2e" / "sample_project",
 )
 
 
