@@ -51,6 +51,7 @@ def meaning(document: Node, prefix: str = "") -> Node:
 def _operation(operation: Node, document: Node) -> Node:
     parameters = [_followed(one, document) for one in operation.get("parameters", ())]
     body = operation.get("requestBody")
+    security: list[Node] = operation.get("security") or document.get("security", [])
     return {
         "id": operation["operationId"],
         "parameters": {(one["in"], one["name"]): _parameter(one, document) for one in parameters},
@@ -59,10 +60,7 @@ def _operation(operation: Node, document: Node) -> Node:
             status: _content(_followed(one, document), document)
             for status, one in operation["responses"].items()
         },
-        "security": [
-            {name: _scheme(name, document) for name in one}
-            for one in operation.get("security", document.get("security", ()))
-        ],
+        "security": [{name: _scheme(name, document) for name in one} for one in security],
     }
 
 
@@ -92,7 +90,7 @@ def _followed(node: Node, document: Node) -> Node:
     return node
 
 
-def _schema(schema: Node, document: Node, outer: tuple[str, ...]) -> Any:
+def _schema(schema: Node, document: Node, outer: tuple[str, ...]) -> Node:
     """The meaning of a schema; `outer` names the components that it is part of, from the outside."""
     if "$ref" in schema:
         reference: str = schema["$ref"]

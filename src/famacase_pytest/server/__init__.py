@@ -10,7 +10,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from famacase_pytest.errors import FamacaseError
 
@@ -84,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _needing_extra(module: str) -> Any:
+def _needing_extra(module: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:

@@ -38,16 +38,16 @@ def _refusals(*statuses: int) -> dict[Any, dict[str, Any]]:
     return {status: {"model": models.Error, "description": "What went wrong"} for status in statuses}
 
 
-async def _store(request: Request) -> Any:
+async def _store(request: Request) -> object:
     return request.app.state.store
 
 
-async def _caller(code: str, request: Request) -> Any:
+async def _caller(code: str, request: Request) -> object:
     # That of `code`: `ContractRoute` has seen to it.
     return request.state.project
 
 
-async def _sent(request: Request) -> Any:
+async def _sent(request: Request) -> object:
     return await request.json()
 
 
@@ -208,7 +208,7 @@ def _content_disposition(kind: str, file_name: str) -> str:
     return header if plain == file_name else f"{header}; filename*=UTF-8''{exact}"
 
 
-def _described(run: Run, **more: Any) -> str:
+def _described(run: Run, **more: object) -> str:
     return json.dumps({**run.body, "id": run.id, "status": run.status, "stats": run.stats, **more})
 
 

@@ -108,11 +108,12 @@ async def _tell_faults(request: Request, error: Exception) -> Response:
     return await _tell_problem(request, Problem(422, list(faults.values())))
 
 
-def _lone_surrogate(body: Any, place: Iterable[Any]) -> str:
+def _lone_surrogate(body: object, place: Iterable[Any]) -> str:
     """The name, of a member at `place`, that pydantic cannot put into words: it has a lone surrogate."""
+    names: Any = body
     for step in place:
-        body = body[step]
-    return str(next(name for name in body if name != name.encode("utf-8", "replace").decode()))
+        names = names[step]
+    return str(next(name for name in names if name != name.encode("utf-8", "replace").decode()))
 
 
 async def _tell_storage_error(request: Request, error: Exception) -> Response:

@@ -7,10 +7,12 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from famacase_pytest.errors import FamacaseError
 from famacase_pytest.server import DEFAULT_PROJECTS, Settings, serve
+
+T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +69,10 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _form(form: str, pattern: str, read: Callable[[re.Match[str]], Any]) -> Callable[[str], Any]:
+def _form(form: str, pattern: str, read: Callable[[re.Match[str]], T]) -> Callable[[str], T]:
     """Reads an argument that has a form. The value is in no message: a wrong one may be a token."""
 
-    def parse(text: str) -> Any:
+    def parse(text: str) -> T:
         found = re.fullmatch(pattern, text, re.ASCII)
         if found is None:
             raise argparse.ArgumentTypeError(f"this must have the form {form}")

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Any
 
 import h11
 from starlette.datastructures import Headers
@@ -57,7 +56,7 @@ class LimitedProtocol(H11Protocol):
     """uvicorn's protocol, which by itself waits for the rest of a head or a body for ever, with `Limits`."""
 
     _timer: asyncio.TimerHandle | None = None
-    _awaited: Any = None
+    _awaited: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection. Beyond the limit, the one that has been idle longest is closed for it."""
@@ -101,15 +100,12 @@ class LimitedProtocol(H11Protocol):
             # For the head as a whole: more of it does not start the clock again.
             self._await(reading, self._limits.head_seconds)
 
-    def _await(self, part: Any, seconds: float | None = None) -> None:
+    def _await(self, part: object, seconds: float | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._awaited = part
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._close_if_late)
 
     def _close_if_late(self) -> None:
-        if self.flow.read_paused:
-            # What is late is this server's own reading.
-            self._watch()
-        else:
-            self.transport.close()
+        # If reading is paused, it is this server that is late.
+        self._watch() if self.flow.read_paused else self.transport.close()

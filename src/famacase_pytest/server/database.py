@@ -6,11 +6,12 @@ nor lone surrogates nor integers beyond 64 bits have to pass through a column ty
 
 # No `from __future__ import annotations` here: SQLAlchemy evaluates these annotations, on Python 3.9 too.
 
+import sqlite3
 import uuid
 from pathlib import Path
 from typing import Any, Optional
 
-from sqlalchemy import JSON, Engine, ForeignKey, Index, UniqueConstraint, create_engine, event
+from sqlalchemy import JSON, Connection, Engine, ForeignKey, Index, UniqueConstraint, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from famacase_pytest.server import CannotServe
@@ -120,7 +121,7 @@ def open_database(path: Path) -> Engine:
     engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args=options, pool_size=8, max_overflow=56)
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
         # Transactions are begun below, not by the driver, whose own rules differ between Python versions.
         connection.isolation_level = None
         # What is in the log survives the death of this process; only a power cut could take the last commits.
@@ -128,7 +129,7 @@ def open_database(path: Path) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
+    def begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 

@@ -11,8 +11,6 @@ from typing import BinaryIO
 
 from famacase_pytest.server import CannotServe
 
-CHUNK_BYTES = 256 * 1024
-
 
 class FileRoom:
     """The directories below `data` that hold files, open to one process: CannotServe if another has it."""
@@ -38,7 +36,7 @@ class FileRoom:
         digest = hashlib.sha256()
         try:
             with arriving.open("wb") as file:
-                while chunk := content.read(CHUNK_BYTES):
+                while chunk := content.read(256 * 1024):
                     digest.update(chunk)
                     file.write(chunk)
             place = self.path(digest.hexdigest())

@@ -29,10 +29,9 @@ MAX_FILE_BYTES = 32 * MEBIBYTE
 MAX_UPLOAD_BYTES = 128 * MEBIBYTE  # of all files of one upload together
 MAX_PAGE = 1000  # results in one page of `listResults`
 DEFAULT_PAGE = 200
-# For these the contract has no figures. One keeps a client from filling the memory, the other is below the
-# depth at which pydantic gives up.
+# For these the contract has no figures.
 MAX_JSON_BYTES = 64 * MEBIBYTE
-MAX_STEP_DEPTH = 200
+MAX_STEP_DEPTH = 200  # below the depth at which pydantic gives up
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _INTEGER = re.compile(r"-?[0-9]+\Z", re.ASCII)
@@ -44,12 +43,12 @@ def _is_uuid(text: str) -> str:
     return text
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     # JSON Schema calls 1.0 an integer.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _parsed(value: Any) -> Any:
+def _parsed(value: object) -> object:
     """An integer in an address. One of thousands of digits is cut down: it is too large for any id."""
     if not isinstance(value, str):
         return value
@@ -81,7 +80,7 @@ SYNONYMS = {
 """Canonical status by the word that older clients use."""
 
 
-def canonical(status: Any) -> Any:
+def canonical(status: object) -> object:
     """The canonical name of a status given in any case of letters, or by a synonym."""
     return SYNONYMS.get(status.lower(), status.lower()) if isinstance(status, str) else status
 

@@ -120,7 +120,7 @@ def _page(text: str, status: int = 200) -> Response:
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers=headers)
 
 
-def _render(template: str, **values: Any) -> str:
+def _render(template: str, **values: object) -> str:
     return _templates().get_template(template).render(values)
 
 

@@ -36,6 +36,7 @@ class StatusCount:
 
     @property
     def label(self) -> str:
+        """The status in words."""
         return self.status.replace("_", " ")
 
 
@@ -87,6 +88,7 @@ class StepView:
 
     @property
     def has_more(self) -> bool:
+        """Whether there is something to unfold."""
         return bool(self.has_children or self.expected or self.data or self.files)
 
 
@@ -273,11 +275,11 @@ def picture_type(attachment: Attachment) -> str | None:
     return media_type if media_type in SHOWN_AS_PICTURES else None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: Any) -> str:
+def _number(value: float | None) -> str:
     return "" if value is None else str(int(value))
 
 
@@ -289,7 +291,7 @@ def _size(size: int) -> str:
     return f"{size / 1024 / 1024:.1f} MiB"
 
 
-def _duration(milliseconds: Any) -> str:
+def _duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return ""
     whole = int(milliseconds)
@@ -304,7 +306,7 @@ def _duration(milliseconds: Any) -> str:
     return f"{hours} h {minutes} min"
 
 
-def _moment(seconds: Any) -> str:
+def _moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
     try:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from famacase_pytest.errors import FamacaseError
 
@@ -44,10 +44,15 @@ class ServerProcess:
         port: int = 0,
         arguments: Sequence[str] = (),
     ) -> None:
-        """Describes the process; `launch` starts it. Arguments as in `Settings`, beside SMOKE with rep_local.
+        """Describes the process; `launch` starts it.
 
         Args:
-            port: 0 takes a free one, and a restart takes the same again.
+            data: directory in which it keeps everything; created if it is not there.
+            projects: token by project code, beside SMOKE with rep_local.
+            environments: pairs of project code and environment slug to have.
+            plans: project code, plan id and case ids to have.
+            host: address to listen on.
+            port: port to listen on; 0 takes a free one, and a restart takes the same again.
             arguments: further ones of ``famacase serve``.
         """
         self.data = data.absolute()
@@ -63,9 +68,9 @@ class ServerProcess:
         self._log: IO[bytes] | None = None
 
     @classmethod
-    def start(cls, data: Path, **options: Any) -> ServerProcess:
+    def start(cls, data: Path, **options: object) -> ServerProcess:
         """Launches a back end; the arguments are those of the class."""
-        server = cls(data, **options)
+        server = cls(data, **options)  # type: ignore[arg-type]
         server.launch()
         return server
 

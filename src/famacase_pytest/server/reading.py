@@ -114,13 +114,13 @@ class LimitedRequest(Request):
                 self._text = spool.read()
         return self._text
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         """The value of a JSON body."""
         if self._value is None:
             self._value = await run_in_threadpool(_parse, await self.body())
         return self._value
 
-    async def form(self, **_limits: Any) -> FormData:  # type: ignore[override]
+    async def form(self, **_limits: object) -> FormData:  # type: ignore[override]
         """The fields of a multipart body, the files among them on disk."""
         self._require("multipart/form-data")
         # Beside the files there are boundaries and the headers of parts.
@@ -186,7 +186,7 @@ class _UploadParser(MultiPartParser):
         self.ended = True
 
 
-def _parse(text: bytes) -> Any:
+def _parse(text: bytes) -> object:
     try:
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
