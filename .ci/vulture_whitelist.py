@@ -38,18 +38,19 @@ _.is_there
 _.has_more
 _.created
 
+# Pydantic, Starlette's form parser and uvicorn read or call these.
+_.model_config
+_.is_autotest
+_.public_id
+_.spool_max_size
+_.on_end
+_.should_exit
+
 # Python prescribes these parameters.
 exc_info
 mcs
 attributes
 
-# What tests alone ask for: to read back what was uploaded, and to bring the local back end up again.
-_.get_attachment
+# What tests alone ask for: to read back what arrived, and to bring the local back end up again.
+_.list_results
 _.restart
-
-# To be deleted: nothing calls these, or only a test that could do without.
-insecure
-is_busy
-_.writers
-replace_run
-refs_of

@@ -31,6 +31,7 @@ class Backend:
 
     @property
     def headers(self) -> dict[str, str]:
+        """What names the caller."""
         return {"Authorization": f"Token {self.token}"}
 
     def address(self, path: str = "", project: str | None = None) -> str:
@@ -52,14 +53,16 @@ class Backend:
         return requests.request(method, url, headers=merged, timeout=60, **rest)
 
     def get(self, path: str = "", **rest: Any) -> requests.Response:
+        """Makes a GET call."""
         return self.call("GET", path, **rest)
 
-    def post(self, path: str, body: Any = None, **rest: Any) -> requests.Response:
+    def post(self, path: str, body: object = None, **rest: Any) -> requests.Response:
+        """Makes a POST call, with a JSON body if one is given."""
         if body is not None:
             rest["json"] = body
         return self.call("POST", path, **rest)
 
-    def new_run(self, **members: Any) -> int:
+    def new_run(self, **members: object) -> int:
         """Creates a run and returns its id."""
         response = self.post("/runs", {"title": "A run of the API tests", "is_autotest": True, **members})
         assert response.status_code == 201, response.text
@@ -67,9 +70,10 @@ class Backend:
         return number
 
     def send(self, run_id: int, *results: dict[str, Any]) -> requests.Response:
+        """Makes a `createResults` call."""
         return self.post(f"/runs/{run_id}/results", {"results": list(results)})
 
-    def stored(self, run_id: int, **query: Any) -> list[dict[str, Any]]:
+    def stored(self, run_id: int, **query: object) -> list[dict[str, Any]]:
         """What the run holds, one page of it."""
         response = self.get(f"/runs/{run_id}/results", params=query)
         assert response.status_code == 200, response.text
@@ -95,7 +99,7 @@ def reach(process: ServerProcess) -> Backend:
     return Backend(process.url, "rep_local", "SMOKE", is_local=True)
 
 
-def new_result(**members: Any) -> dict[str, Any]:
+def new_result(**members: object) -> dict[str, Any]:
     """A valid result with a new id; `members` are added or replace what is there."""
     return {
         "id": str(uuid.uuid4()),
@@ -105,7 +109,9 @@ def new_result(**members: Any) -> dict[str, Any]:
     }
 
 
-def new_step(action: str, *steps: dict[str, Any], status: str = "passed", **execution: Any) -> dict[str, Any]:
+def new_step(
+    action: str, *steps: dict[str, Any], status: str = "passed", **execution: object
+) -> dict[str, Any]:
     """A valid step with others below it."""
     return {
         "step_type": "text",

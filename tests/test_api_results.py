@@ -73,6 +73,47 @@ def test_a_run_counts_its_results_by_status(local_backend: Backend, run_id: int)
     }
 
 
+SYNONYMS = {
+    "passed": ["passed", "pass", "success", "PASSED", "Pass", "SUCCESS"],
+    "failed": ["fail", "Fail", "FAILED"],
+    "skipped": ["skip", "SKIP", "Skipped"],
+    "blocked": ["block", "BLOCK", "Blocked"],
+    "invalid": ["broken", "error", "Broken", "ERROR", "INVALID"],
+    "untested": ["Untested"],
+    "disabled": ["DISABLED"],
+    "in_progress": ["IN_PROGRESS"],
+}
+
+
+def test_the_words_of_older_clients_are_stored_as_canonical_statuses(
+    local_backend: Backend, run_id: int
+) -> None:
+    words = [(word, status) for status, several in SYNONYMS.items() for word in several]
+    sent = [
+        new_result(
+            execution={"status": word}, steps=[new_step("outer", new_step("inner", status=word), status=word)]
+        )
+        for word, _ in words
+    ]
+    assert local_backend.send(run_id, *sent).status_code == 201
+    for (_, status), stored in zip(words, local_backend.stored(run_id)):
+        (outer,) = stored["steps"]
+        (inner,) = outer["steps"]
+        found = [one["execution"]["status"] for one in (stored, outer, inner)]
+        assert found == [status] * 3
+    counts = {status: len(several) for status, several in SYNONYMS.items()}
+    assert local_backend.get(f"/runs/{run_id}").json()["stats"] == counts
+
+
+@pytest.mark.parametrize("word", ["", "passes", "succeeded", "errors", "pass ", "in progress", "ok"])
+def test_no_other_word_is_a_status(local_backend: Backend, run_id: int, word: str) -> None:
+    assert local_backend.send(run_id, new_result(execution={"status": word})).status_code == 422
+    step = new_step("step", status=word)
+    refused = local_backend.send(run_id, new_result(steps=[step]))
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"][3:] == ["steps", 0, "execution", "status"]
+
+
 def test_a_repeated_result_replaces_the_first_in_its_place(local_backend: Backend, run_id: int) -> None:
     first, second, third = new_result(), new_result(), new_result()
     local_backend.send(run_id, first, second, third)
@@ -156,7 +197,7 @@ def changed(path: str, value: Any) -> tuple[dict[str, Any], list[Any]]:
         ("testops_ids.1", True),
         ("testops_ids.1", 2.5),
         ("execution", None),
-        ("execution.status", "broken"),
+        ("execution.status", "exploded"),
         ("execution.status", ["passed"]),
         ("execution.duration", 1.5),
         ("execution.duration", "1"),
@@ -173,7 +214,7 @@ def changed(path: str, value: Any) -> tuple[dict[str, Any], list[Any]]:
         ("steps", None),
         ("steps.0.steps", None),
         ("steps.0.step_type", "unknown"),
-        ("steps.0.steps.0.execution.status", "broken"),
+        ("steps.0.steps.0.execution.status", "exploded"),
         ("steps.0.steps.0.steps.0.data.action", None),
         ("steps.0.steps.0.steps.0.attachments", [{"id": "x"}]),
         ("message", {}),

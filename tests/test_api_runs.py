@@ -199,13 +199,11 @@ def test_a_published_run_has_a_link_that_opens(local_backend: Backend) -> None:
     assert local_backend.post(f"/runs/{run_id}/public", {"status": False}).json() == {"url": None}
 
 
-def test_the_link_bears_the_host_that_was_called(local_backend: Backend) -> None:
+def test_the_link_is_not_made_of_what_the_caller_calls_the_server(local_backend: Backend) -> None:
     run_id = local_backend.new_run()
     path = f"/runs/{run_id}/public"
-    named = local_backend.post(path, {"status": True}, headers={"Host": "reports.example:8000"})
-    assert named.json() == {"url": f"http://reports.example:8000/runs/{run_id}"}
-    forged = local_backend.post(path, {"status": True}, headers={"Host": 'x"/><script>'})
-    assert forged.json() == {"url": f"{local_backend.url}/runs/{run_id}"}
+    named = local_backend.post(path, {"status": True}, headers={"Host": "localhost:1"})
+    assert named.json() == {"url": f"{local_backend.url}/runs/{run_id}"}
 
 
 @pytest.mark.parametrize("body", [{}, {"status": "yes"}, {"status": 1}, {"status": None}, []])

@@ -14,8 +14,8 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
+from famacase_pytest.server.models import UUID
 from famacase_pytest.server.process import ServerProcess
-from famacase_pytest.server.shape import UUID
 from live_api import PREFIX, Backend, reach
 
 CONTRACT = Path(__file__).parents[1] / "docs" / "reporter-ingestion-v1.yaml"

@@ -25,7 +25,6 @@ ALLOWED = {
     "delivery": {"errors", ""},
     "upstream": {"errors", "delivery"},
     "server": {"errors"},
-    "server.demo": {"errors", "delivery"},
     "cli": {"errors", "settings", "delivery", "server", "wiring", "summary", ""},
 }
 ABOVE = {"errors", "settings", "upstream", "delivery", ""}

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import FamacaseError
 from ..server import command as serve
-from ..server import demo
-from . import resend, runs
+from . import demo, resend, runs
 
 _COMMANDS = (
     (

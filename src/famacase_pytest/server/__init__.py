@@ -7,16 +7,26 @@ the extra ``server``; importing this module does not, calling `serve` or `create
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from famacase_pytest.errors import FamacaseError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["DEFAULT_PROJECTS", "ServerExtraMissing", "create_app", "serve"]
+__all__ = [
+    "DEFAULT_PROJECTS",
+    "CannotServe",
+    "Limits",
+    "ServerExtraMissing",
+    "Settings",
+    "create_app",
+    "serve",
+]
 
 DEFAULT_PROJECTS: Mapping[str, str] = {"SMOKE": "rep_local"}
 """Token by code of the projects that are there without being asked for."""
@@ -26,76 +36,56 @@ class ServerExtraMissing(FamacaseError, ImportError):
     """The packages of the local back end are not installed: ``pip install 'famacase-pytest[server]'``."""
 
 
-def serve(
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    data: Path = Path(".famacase/server"),
-    projects: Mapping[str, str] | None = None,
-    ready: Callable[[str], None] | None = None,
-    port_file: Path | None = None,
-    *,
-    environments: Iterable[tuple[str, str]] = (),
-    plans: Iterable[tuple[str, int, Sequence[int]]] = (),
-    verbose: bool = False,
-    stop_with_stdin: bool = False,
-) -> int:
-    """Runs the local back end until it is told to stop.
-
-    Prints the lines to copy into a shell. SIGTERM and SIGINT end it cleanly: calls under way are answered.
-
-    Args:
-        host: address to listen on. Pages and their downloads need no token, so everybody who reaches another
-            address than a loopback one can read them.
-        port: port to listen on; 0 takes a free one.
-        data: directory in which everything is kept.
-        projects: token by project code; `DEFAULT_PROJECTS` if None. The lines to copy are for the first one.
-        ready: called with the base URL once calls are answered.
-        port_file: file into which the port is written at that moment.
-        environments: pairs of project code and environment slug to have beside ``staging``, which each
-            project has.
-        plans: project code, plan id and case ids to have; beside them each project has plan 1 with the
-            cases 1 and 2.
-        verbose: log each request.
-        stop_with_stdin: stop when standard input ends, as it does when the process that holds it dies.
-
-    Returns:
-        The exit code: 0 after a stop, 1 if it could not start (the reason is on standard error).
-
-    Raises:
-        ServerExtraMissing: see there.
-    """
-    return int(
-        _needing_extra("serving").serve(
-            host=host,
-            port=port,
-            data=data,
-            projects=DEFAULT_PROJECTS if projects is None else projects,
-            ready=ready,
-            port_file=port_file,
-            environments=environments,
-            plans=plans,
-            verbose=verbose,
-            stop_with_stdin=stop_with_stdin,
-        )
-    )
+class CannotServe(FamacaseError):
+    """The local back end cannot start; the message says why, and what to do."""
 
 
-def create_app(
-    data: Path,
-    projects: Mapping[str, str] = DEFAULT_PROJECTS,
-    environments: Iterable[tuple[str, str]] = (),
-    plans: Iterable[tuple[str, int, Sequence[int]]] = (),
-) -> FastAPI:
-    """The local back end as an ASGI application; see `famacase_pytest.server.app.create_app`.
+@dataclass(frozen=True)
+class Limits:
+    """What clients may take up."""
+
+    head_seconds: float = 10.0  # for the head of a request as a whole
+    body_idle_seconds: float = 30.0  # between two pieces of a body
+    connections: int = 256  # at a time; beyond, the one that has been idle longest is closed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a local back end is started with; ``famacase serve --help`` says what each means."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data: Path = Path(".famacase/server")
+    projects: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PROJECTS)  # token by code
+    environments: Sequence[tuple[str, str]] = ()  # project code and slug
+    plans: Sequence[tuple[str, int, Sequence[int]]] = ()  # project code, plan id and case ids
+    allowed_hosts: Sequence[str] = ()
+    public_url: str | None = None
+    port_file: Path | None = None
+    verbose: bool = False
+    stop_with_stdin: bool = False
+    limits: Limits = Limits()
+
+
+def serve(settings: Settings) -> None:
+    """Runs the local back end until SIGTERM or SIGINT; calls under way are still answered.
+
+    Prints the lines to copy into a shell, for the first project. For the main thread, which gets the signals.
 
     Raises:
+        CannotServe: the port, the data or the projects cannot be used.
         ServerExtraMissing: see there.
     """
-    app: FastAPI = _needing_extra("app").create_app(data, projects, environments, plans)
+    _needing_extra("serving").serve(settings)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The local back end as an ASGI application; errors as those of `serve`."""
+    app: FastAPI = _needing_extra("app").create_app(settings)
     return app
 
 
-def _needing_extra(module: str) -> Any:
+def _needing_extra(module: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:

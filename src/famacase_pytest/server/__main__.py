@@ -8,10 +8,7 @@ from famacase_pytest.server.command import add_arguments, run
 
 def main() -> int:
     """Parses the command line and serves."""
-    parser = argparse.ArgumentParser(
-        prog="python -m famacase_pytest.server",
-        description="The local back end: for trying, for tests and for offline work.",
-    )
+    parser = argparse.ArgumentParser(prog="python -m famacase_pytest.server")
     add_arguments(parser)
     return run(parser.parse_args())
 

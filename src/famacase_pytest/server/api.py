@@ -2,248 +2,205 @@
 
 # No `from __future__ import annotations` here: FastAPI evaluates these annotations, on Python 3.9 too.
 
-import hmac
 import json
 import re
-from collections.abc import Mapping
-from pathlib import Path as FilePath
-from typing import Annotated, Any, Optional
+from collections.abc import Iterable
+from typing import Annotated, Any, BinaryIO, Optional
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, File, Header, Path, Query, Request, Response, Security, UploadFile
 from fastapi.responses import FileResponse
-from starlette.concurrency import run_in_threadpool
+from fastapi.security import APIKeyHeader
+from pydantic import Field, WithJsonSchema
 
-from famacase_pytest.server import bodies
-from famacase_pytest.server.contract import DEFAULT_PAGE, MAX_PAGE, PREFIX
-from famacase_pytest.server.problems import Problem, invalid, not_found
-from famacase_pytest.server.records import Attachment, Project, Run
-from famacase_pytest.server.shape import UUID
+from famacase_pytest.server import models
+from famacase_pytest.server.database import Attachment, Project, Run
+from famacase_pytest.server.models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
+from famacase_pytest.server.problems import Problem
+from famacase_pytest.server.reading import ContractRoute, file_name
+from famacase_pytest.server.results import to_rows
 from famacase_pytest.server.store import Store
-from famacase_pytest.server.uploads import Upload, refuse_by_length
 
-_INTEGER = re.compile(r"-?[0-9]+\Z", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?\Z|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?\Z", re.ASCII)
+OCTET_STREAM = "application/octet-stream"
 
-
-class Reception:
-    """What the calls share: the store, and who may speak for which project.
-
-    Args:
-        store: an open store.
-        projects: the projects by token.
-    """
-
-    def __init__(self, store: Store, projects: Mapping[str, Project]) -> None:
-        self.store = store
-        self._tokens = [(token.encode(), project) for token, project in projects.items()]
-
-    def project_of(self, authorization: str) -> Optional[Project]:
-        """The project whose token an Authorization header bears, or None."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "token":
-            return None
-        given = token.strip().encode("latin-1", "replace")
-        found = None
-        for known, project in self._tokens:
-            if hmac.compare_digest(known, given):
-                found = project
-        return found
+_MEDIA_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+", re.ASCII)
+BYTES_SCHEMA = {"type": "string", "contentMediaType": OCTET_STREAM}
+UUID_SCHEMA = {"type": "string", "format": "uuid"}
 
 
 class JsonText(Response):
-    """An answer whose body is JSON text already."""
+    """An answer whose body is JSON text already, ASCII only: lone surrogates go back as they came."""
 
     media_type = "application/json"
 
 
-def json_answer(content: Any, status: int = 200, headers: Optional[Mapping[str, str]] = None) -> JsonText:
-    """An answer with a JSON body, ASCII only: what was sent with lone surrogates goes back unharmed."""
-    return JsonText(json.dumps(content), status, headers=dict(headers or {}))
+def _refusals(*statuses: int) -> dict[Any, dict[str, Any]]:
+    return {status: {"model": models.Error, "description": "What went wrong"} for status in statuses}
 
 
-def reception(request: Request) -> Reception:
-    """The reception of the application that serves a request."""
-    desk: Reception = request.app.state.reception
-    return desk
+async def _store(request: Request) -> object:
+    return request.app.state.store
 
 
-async def caller(request: Request, code: str) -> Project:
-    """The project of the path, if the caller has its token."""
-    project = reception(request).project_of(request.headers.get("authorization", ""))
-    if project is None:
-        message = "The token is missing or not known. Send it as `Authorization: Token <raw>`."
-        raise Problem(401, message, {"WWW-Authenticate": "Token"})
-    if project.code != code:
-        raise not_found(f"project {code}")
-    return project
+async def _caller(code: str, request: Request) -> object:
+    # That of `code`: `ContractRoute` has seen to it.
+    return request.state.project
 
 
-async def run_number(run_id: str) -> int:
-    """The run id of the path."""
-    return _integer(run_id, "path", "run_id")
+async def _sent(request: Request) -> object:
+    return await request.json()
 
 
-async def plan_number(plan_id: str) -> int:
-    """The plan id of the path."""
-    return _integer(plan_id, "path", "plan_id")
+Data = Annotated[Store, Depends(_store)]
+Caller = Annotated[Project, Depends(_caller)]
+Sent = Annotated[Any, Depends(_sent)]
+"""A JSON body as it was sent, with the members that no model names."""
+RunId = Annotated[int, models.AS_IN_ADDRESS, Path()]
+PlanId = Annotated[int, models.AS_IN_ADDRESS, Path()]
+AttachmentId = Annotated[models.UuidText, Path()]
+Slug = Annotated[Optional[str], Query(), WithJsonSchema({"type": "string"})]
+Limit = Annotated[int, Field(ge=1, le=models.MAX_PAGE), models.AS_IN_ADDRESS, Query()]
+Offset = Annotated[int, Field(ge=0), models.AS_IN_ADDRESS, Query()]
+Key = Annotated[Optional[models.UuidText], Header(alias="Idempotency-Key"), WithJsonSchema(UUID_SCHEMA)]
+Files = Annotated[
+    list[Annotated[UploadFile, WithJsonSchema(BYTES_SCHEMA)]], File(min_length=1, max_length=models.MAX_FILES)
+]
+
+router = APIRouter(
+    prefix=models.PREFIX + "/projects/{code}",
+    route_class=ContractRoute,
+    # For the description alone: `ContractRoute` looks at the token before anything else is done.
+    dependencies=[
+        Security(APIKeyHeader(name="Authorization", scheme_name="reporterToken", auto_error=False))
+    ],
+    responses=_refusals(401, 403, 404, 422),
+)
 
 
-async def idempotency_key(request: Request) -> Optional[str]:
-    """The call's Idempotency-Key in lower case, or None if it has none."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not UUID.match(key):
-        raise invalid("The key must be a UUID.", "header", "Idempotency-Key", kind="format")
-    return None if key is None else key.lower()
+@router.get("", operation_id="getProject")
+def get_project(project: Caller) -> models.Project:
+    """The project itself."""
+    return models.Project(id=project.id, code=project.code, title=project.code)
 
 
-Caller = Annotated[Project, Depends(caller)]
-RunNumber = Annotated[int, Depends(run_number)]
-PlanNumber = Annotated[int, Depends(plan_number)]
-Key = Annotated[Optional[str], Depends(idempotency_key)]
-
-router = APIRouter(prefix=PREFIX + "/projects/{code}")
-
-
-@router.get("")
-async def get_project(project: Caller) -> Response:
-    """`getProject`"""
-    return json_answer({"id": project.id, "code": project.code, "title": project.code})
+@router.get("/environments", operation_id="listEnvironments")
+def list_environments(project: Caller, data: Data, slug: Slug = None) -> list[models.Environment]:
+    """The environments of the project; with `slug`, the one that bears it or an empty list."""
+    found = data.environments(project, slug)
+    return [models.Environment(id=one.id, slug=one.slug, title=one.slug) for one in found]
 
 
-@router.get("/environments")
-async def list_environments(project: Caller, request: Request) -> Response:
-    """`listEnvironments`"""
-    slug = request.query_params.get("slug")
-    found = await run_in_threadpool(reception(request).store.environments, project, slug)
-    return json_answer([{"id": number, "slug": name, "title": name} for number, name in found])
+@router.get("/plans/{plan_id}/cases", operation_id="listPlanCases")
+def list_plan_cases(project: Caller, data: Data, plan_id: PlanId) -> models.PlanCases:
+    """The ids of the cases that the plan holds."""
+    return models.PlanCases(case_ids=data.plan_cases(project, plan_id))
 
 
-@router.get("/plans/{plan_id}/cases")
-async def list_plan_cases(project: Caller, plan_id: PlanNumber, request: Request) -> Response:
-    """`listPlanCases`"""
-    cases = await run_in_threadpool(reception(request).store.plan_cases, project, plan_id)
-    return json_answer({"case_ids": cases})
+@router.post("/runs", operation_id="createRun", status_code=201, response_model=models.Run)
+def create_run(project: Caller, data: Data, body: models.RunCreate, sent: Sent, key: Key = None) -> Response:
+    """Creates a run, once for each key."""
+    return JsonText(data.create_run(project, sent, key and key.lower(), _described), 201)
 
 
-@router.post("/runs")
-async def create_run(project: Caller, key: Key, request: Request) -> Response:
-    """`createRun`"""
-    raw = await bodies.read_json(request, limit_status=422)
-    store = reception(request).store
-
-    def work() -> str:
-        body = bodies.parse_run(raw)
-
-        def answer(run_id: int) -> str:
-            return json.dumps(_described(run_id, body, "in_progress", {}))
-
-        return store.create_run(project, body, key, answer)
-
-    return JsonText(await run_in_threadpool(work), 201)
+@router.get("/runs/{run_id}", operation_id="getRun", response_model=models.Run)
+def get_run(project: Caller, data: Data, run_id: RunId) -> Response:
+    """The run; beside the contract's members it gives back what the run was created with."""
+    run = data.run(run_id, project)
+    since = {"created_at": run.created_at, "completed_at": run.completed_at, "is_public": run.is_public}
+    return JsonText(_described(run, **since))
 
 
-@router.get("/runs/{run_id}")
-async def get_run(project: Caller, run_id: RunNumber, request: Request) -> Response:
-    """`getRun`; beside the contract's members it gives back what the run was created with."""
-    run: Run = await run_in_threadpool(reception(request).store.run, run_id, project)
-    described = _described(run.id, run.body, run.status, run.stats)
-    described.update(created_at=run.created_at, completed_at=run.completed_at, is_public=run.is_public)
-    return json_answer(described)
+@router.get("/runs/{run_id}/results", operation_id="listResults", response_model=models.ResultPage)
+def list_results(
+    project: Caller, data: Data, run_id: RunId, limit: Limit = DEFAULT_PAGE, offset: Offset = 0
+) -> Response:
+    """What the run holds, oldest first."""
+    data.run(run_id, project)
+    total, page = data.results(run_id, limit, offset)
+    return JsonText(f'{{"total": {total}, "results": [{",".join(page)}]}}')
 
 
-@router.get("/runs/{run_id}/results")
-async def list_results(project: Caller, run_id: RunNumber, request: Request) -> Response:
-    """`listResults`"""
-    limit = _page_number(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    offset = _page_number(request, "offset", 0, 0, None)
-    store = reception(request).store
-
-    def work() -> str:
-        store.run(run_id, project)
-        total, page = store.results(run_id, limit, offset)
-        return f'{{"total": {total}, "results": [{",".join(page)}]}}'
-
-    return JsonText(await run_in_threadpool(work))
-
-
-@router.post("/runs/{run_id}/results")
-async def create_results(project: Caller, run_id: RunNumber, request: Request) -> Response:
-    """`createResults`"""
-    store = reception(request).store
-    await run_in_threadpool(store.require_open_run, project, run_id)
-    raw = await bodies.read_json(request)
-
-    def work() -> None:
-        store.put_results(project, run_id, *bodies.parse_results(raw))
-
-    await run_in_threadpool(work)
-    return json_answer({}, 201)
+@router.post(
+    "/runs/{run_id}/results",
+    operation_id="createResults",
+    status_code=201,
+    response_class=Response,
+    responses=_refusals(409, 413),
+)
+def create_results(
+    project: Caller, data: Data, run_id: RunId, body: models.ResultsCreate, sent: Sent
+) -> Response:
+    """Stores results. One that was stored before is replaced, never doubled."""
+    data.put_results(project, run_id, *to_rows(sent["results"]))
+    return JsonText("{}", 201)
 
 
-@router.post("/runs/{run_id}/complete")
-async def complete_run(project: Caller, run_id: RunNumber, request: Request) -> Response:
-    """`completeRun`"""
-    await run_in_threadpool(reception(request).store.complete_run, project, run_id)
-    return json_answer({})
+@router.post("/runs/{run_id}/complete", operation_id="completeRun", response_class=Response)
+def complete_run(project: Caller, data: Data, run_id: RunId) -> Response:
+    """Completes a run; nothing happens if it is complete."""
+    data.complete_run(project, run_id)
+    return JsonText("{}")
 
 
-@router.post("/runs/{run_id}/public")
-async def publish_run(project: Caller, run_id: RunNumber, request: Request) -> Response:
-    """`publishRun`; the page is there either way, the url is given while the run is public."""
-    public = bodies.parse_publication(await bodies.read_json(request, limit_status=422))
-    await run_in_threadpool(reception(request).store.publish_run, project, run_id, public)
-    return json_answer({"url": f"{_address(request)}/runs/{run_id}" if public else None})
+@router.post("/runs/{run_id}/public", operation_id="publishRun")
+def publish_run(
+    project: Caller, data: Data, run_id: RunId, body: models.Publication, request: Request
+) -> models.Link:
+    """The link of the run's page, which is there either way; it is given while the run is public."""
+    data.publish_run(project, run_id, body.status)
+    return models.Link(url=f"{_address(request)}/runs/{run_id}" if body.status else None)
 
 
-@router.post("/attachments")
-async def upload_attachments(project: Caller, key: Key, request: Request) -> Response:
-    """`uploadAttachments`"""
-    store = reception(request).store
-    refuse_by_length(bodies.declared_length(request))
-    if key is not None:
-        first = await run_in_threadpool(store.first_upload_answer, project, key)
-        if first is not None:
-            # Read and dropped, since a proxy on the way may not expect an answer in mid-request.
-            async for _ in request.stream():
-                pass
-            return JsonText(first, 201)
-    with Upload(store.files, request.headers.get("content-type", "")) as upload:
-        received = await upload.receive(request.stream())
-        text = await run_in_threadpool(store.put_attachments, project, received, key, _uploaded)
-    return JsonText(text, 201)
+@router.post(
+    "/attachments",
+    operation_id="uploadAttachments",
+    status_code=201,
+    response_model=models.Attachments,
+    responses=_refusals(413),
+)
+def upload_attachments(project: Caller, data: Data, files: Files, key: Key = None) -> Response:
+    """Keeps files, once for each key; the answer lists them in the order sent."""
+    received: dict[Attachment, BinaryIO] = {}
+    for file in files:
+        size, given = file.size or 0, (file.content_type or "").strip()
+        if size > MAX_FILE_BYTES:
+            limit = MAX_FILE_BYTES // MEBIBYTE
+            raise Problem(413, f"File {len(received)} of the request is larger than {limit} MiB.")
+        media_type = given if _MEDIA_TYPE.match(given) else OCTET_STREAM
+        attachment = Attachment(file_name=file_name(file), mime_type=media_type, file_size=size)
+        received[attachment] = file.file
+    if sum(one.file_size for one in received) > MAX_UPLOAD_BYTES:
+        raise Problem(413, f"The request is larger than {MAX_UPLOAD_BYTES // MEBIBYTE} MiB.")
+    return JsonText(data.put_attachments(project, received, key and key.lower(), _uploaded), 201)
 
 
-@router.get("/attachments/{attachment_id}")
-async def get_attachment(project: Caller, attachment_id: str, request: Request) -> Response:
-    """`getAttachment`"""
-    if not UUID.match(attachment_id):
-        raise invalid("The id must be a UUID.", "path", "attachment_id", kind="format")
-    store = reception(request).store
-    found = await run_in_threadpool(store.attachment, attachment_id, project)
-    return download(store.files.path(found.sha256), found)
+@router.get(
+    "/attachments/{attachment_id}",
+    operation_id="getAttachment",
+    response_class=FileResponse,
+    responses={200: {"content": {OCTET_STREAM: {"schema": BYTES_SCHEMA}}}},
+)
+def get_attachment(project: Caller, data: Data, attachment_id: AttachmentId) -> Response:
+    """The bytes as they were sent."""
+    return download(data, data.attachment(attachment_id, project))
 
 
-def download(path: FilePath, attachment: Attachment, *, show_as: Optional[str] = None) -> Response:
-    """An answer with the bytes of an attachment.
-
-    Args:
-        path: where they lie.
-        attachment: their description.
-        show_as: media type under which a browser may show them in a page; None makes it save them.
-    """
+def download(data: Store, attachment: Attachment, *, show_as: Optional[str] = None) -> Response:
+    """The bytes of an attachment, to be saved; or for a page to show, as the media type `show_as`."""
     headers = {
         "X-Content-Type-Options": "nosniff",
         # Opened on its own, the file must not run anything in the name of this server.
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-        "Content-Disposition": content_disposition(
+        "Content-Disposition": _content_disposition(
             "inline" if show_as else "attachment", attachment.file_name
         ),
     }
-    return FileResponse(path, media_type=show_as or "application/octet-stream", headers=headers)
+    return FileResponse(
+        data.files.path(attachment.sha256), media_type=show_as or OCTET_STREAM, headers=headers
+    )
 
 
-def content_disposition(kind: str, file_name: str) -> str:
+def _content_disposition(kind: str, file_name: str) -> str:
     """A Content-Disposition header as RFC 6266 has it: the name for all, and the exact one beside it."""
     plain = re.sub(r"[^ !#-\[\]-~]", "_", file_name)
     exact = quote(file_name.encode("utf-8", "replace"), safe="")
@@ -251,37 +208,18 @@ def content_disposition(kind: str, file_name: str) -> str:
     return header if plain == file_name else f"{header}; filename*=UTF-8''{exact}"
 
 
-def _described(run_id: int, body: Mapping[str, Any], status: str, stats: Mapping[str, int]) -> dict[str, Any]:
-    return {**body, "id": run_id, "status": status, "stats": dict(stats)}
+def _described(run: Run, **more: object) -> str:
+    return json.dumps({**run.body, "id": run.id, "status": run.status, "stats": run.stats, **more})
 
 
-def _uploaded(kept: list[Attachment]) -> str:
+def _uploaded(kept: Iterable[Attachment]) -> str:
     members = ("id", "file_name", "mime_type", "file_size")
     return json.dumps({"attachments": [{name: getattr(one, name) for name in members} for one in kept]})
 
 
-def _integer(text: str, *where: str) -> int:
-    if not _INTEGER.match(text):
-        raise invalid("This must be an integer.", *where, kind="type")
-    # Beyond 64 bits every number is equally unknown; Python would refuse to read thousands of digits.
-    return int(text[:40])
-
-
-def _page_number(request: Request, name: str, default: int, least: int, most: Optional[int]) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    value = _integer(text, "query", name)
-    if value < least or (most is not None and value > most):
-        limits = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise invalid(f"This must be {limits}.", "query", name, kind="range")
-    return value
-
-
 def _address(request: Request) -> str:
-    """Scheme, host and port under which the caller knows this server."""
-    host = request.headers.get("host", "")
-    if not _HOST.match(host):
-        name, port = request.scope["server"]
-        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-    return f"{request.scope['scheme']}://{host}"
+    # Not made of the Host header, which is what a caller says.
+    name, port = request.scope["server"]
+    return request.app.state.public_url or (
+        f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    )

@@ -3,93 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import re
 import sys
 from pathlib import Path
+from typing import Any, Callable, TypeVar
 
-from famacase_pytest.server import DEFAULT_PROJECTS, ServerExtraMissing, serve
+from famacase_pytest.errors import FamacaseError
+from famacase_pytest.server import DEFAULT_PROJECTS, Settings, serve
+
+T = TypeVar("T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that `run` understands."""
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen on (default: %(default)s; the pages need no token)",
-    )
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=8000,
-        help="port to listen on, 0 for a free one (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port-file", type=Path, metavar="PATH", help="file into which the port is written once it answers"
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path(".famacase/server"),
-        metavar="DIR",
-        help="directory in which everything is kept (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--project",
-        type=_project,
-        action="append",
-        default=[],
-        dest="projects",
-        metavar="CODE:TOKEN",
-        help="another project and its token; may be repeated (SMOKE:rep_local is always there)",
-    )
-    parser.add_argument(
+    """Adds the arguments that `run` understands: one for each of the `Settings`."""
+    add = parser.add_argument
+    several: dict[str, Any] = {"action": "append", "default": []}
+    text = "address to listen on (default: %(default)s; the pages need no token)"
+    add("--host", default="127.0.0.1", help=text)
+    text = "port to listen on, 0 for a free one (default: %(default)s)"
+    add("--port", type=_port, default=8000, help=text)
+    text = "another name that the server answers to, by the Host header; may be repeated"
+    add("--allow-host", type=_HOST_NAME, dest="allowed_hosts", metavar="NAME", help=text, **several)
+    text = "what links to the pages begin with, where a reverse proxy stands before the server"
+    add("--public-url", type=_PUBLIC_URL, metavar="URL", help=text)
+    text = "file into which the port is written once it answers"
+    add("--port-file", type=Path, metavar="PATH", help=text)
+    text = "directory in which everything is kept (default: %(default)s)"
+    add("--data", type=Path, default=Path(".famacase/server"), metavar="DIR", help=text)
+    text = "another project and its token; may be repeated (SMOKE:rep_local is always there)"
+    add("--project", type=_PROJECT, dest="projects", metavar="CODE:TOKEN", help=text, **several)
+    text = "another environment; may be repeated (each project has 'staging')"
+    add(
         "--environment",
-        type=_environment,
-        action="append",
-        default=[],
+        type=_ENVIRONMENT,
         dest="environments",
         metavar="CODE:SLUG",
-        help="another environment; may be repeated (each project has 'staging')",
+        help=text,
+        **several,
     )
-    parser.add_argument(
-        "--plan",
-        type=_plan,
-        action="append",
-        default=[],
-        dest="plans",
-        metavar="CODE:ID=CASE,CASE",
-        help="another plan and its cases; may be repeated (each project has plan 1 with cases 1 and 2)",
-    )
-    parser.add_argument("--verbose", action="store_true", help="log each request")
-    parser.add_argument(
-        "--stop-with-stdin", action="store_true", help="stop when standard input ends (for whoever starts it)"
-    )
+    text = "another plan and its cases; may be repeated (each project has plan 1 with cases 1 and 2)"
+    add("--plan", type=_PLAN, dest="plans", metavar="CODE:ID=CASE,CASE", help=text, **several)
+    add("--verbose", action="store_true", help="log each request")
+    text = "stop when standard input ends (for whoever starts it)"
+    add("--stop-with-stdin", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves as the arguments say.
-
-    Returns:
-        The exit code: 0 after a stop, 1 if it could not start.
-    """
+    """Serves as the arguments say; the exit code is 0 after a stop, 1 if it could not start."""
     # The lines to copy are for the first project: one that was asked for comes before the default.
-    projects = dict(arguments.projects)
-    for code, token in DEFAULT_PROJECTS.items():
-        projects.setdefault(code, token)
+    projects = {**dict(arguments.projects), **DEFAULT_PROJECTS, **dict(arguments.projects)}
+    known = {field.name for field in dataclasses.fields(Settings)}
+    given = {name: value for name, value in vars(arguments).items() if name in known}
     try:
-        return serve(
-            host=arguments.host,
-            port=arguments.port,
-            data=arguments.data,
-            projects=projects,
-            port_file=arguments.port_file,
-            environments=arguments.environments,
-            plans=arguments.plans,
-            verbose=arguments.verbose,
-            stop_with_stdin=arguments.stop_with_stdin,
-        )
-    except ServerExtraMissing as error:
+        serve(Settings(**{**given, "projects": projects}))
+    except FamacaseError as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
 
 
 def _port(text: str) -> int:
@@ -98,29 +69,24 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _pair(text: str, form: str) -> tuple[str, str]:
-    code, colon, rest = text.partition(":")
-    if not code or not colon or not rest:
-        raise argparse.ArgumentTypeError(f"{text!r} must have the form {form}")
-    return code, rest
+def _form(form: str, pattern: str, read: Callable[[re.Match[str]], T]) -> Callable[[str], T]:
+    """Reads an argument that has a form. The value is in no message: a wrong one may be a token."""
+
+    def parse(text: str) -> T:
+        found = re.fullmatch(pattern, text, re.ASCII)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"this must have the form {form}")
+        return read(found)
+
+    return parse
 
 
-def _project(text: str) -> tuple[str, str]:
-    if ":" not in text:
-        # Not repeated in the message: what was given without a code may be a token.
-        raise argparse.ArgumentTypeError("a project must have the form CODE:TOKEN")
-    return _pair(text, "CODE:TOKEN")
+def _read_plan(found: re.Match[str]) -> tuple[str, int, list[int]]:
+    return found[1], int(found[2]), [int(number) for number in found[3].split(",") if number]
 
 
-def _environment(text: str) -> tuple[str, str]:
-    return _pair(text, "CODE:SLUG")
-
-
-def _plan(text: str) -> tuple[str, int, list[int]]:
-    form = "CODE:ID=CASE,CASE"
-    code, rest = _pair(text, form)
-    plan_id, equals, cases = rest.partition("=")
-    numbers = [number.strip() for number in cases.split(",") if number.strip()]
-    if not equals or not all(number.isdecimal() and len(number) < 19 for number in [plan_id, *numbers]):
-        raise argparse.ArgumentTypeError(f"{text!r} must have the form {form}, with whole numbers")
-    return code, int(plan_id), [int(number) for number in numbers]
+_HOST_NAME = _form("NAME, without a port", r"[\w.-]+|\w*:[\w:]*:[\w:.]*", lambda found: found[0])
+_PUBLIC_URL = _form("https://HOST/PATH", r"(https?://[^\s/?#@]+(?:/[^\s?#]*?)?)/?", lambda found: found[1])
+_PROJECT = _form("CODE:TOKEN", r"([^:]+):(.+)", lambda found: found.groups())
+_ENVIRONMENT = _form("CODE:SLUG", r"([^:]+):(.+)", lambda found: found.groups())
+_PLAN = _form("CODE:ID=CASE,CASE", r"([^:]+):(\d{1,18})=((?:\d{1,18},?)*)", _read_plan)

@@ -8,18 +8,18 @@ whoever reaches it can read them.
 
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
-from starlette.concurrency import run_in_threadpool
 
 from famacase_pytest.server import presentation
-from famacase_pytest.server.api import download, reception
-from famacase_pytest.server.problems import Problem, not_found
-from famacase_pytest.server.shape import UUID
+from famacase_pytest.server.api import Data, download
+from famacase_pytest.server.models import UUID
+from famacase_pytest.server.problems import not_found
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,46 +40,38 @@ router = APIRouter()
 
 
 @router.api_route("/", methods=_METHODS)
-async def list_runs(request: Request) -> Response:
+def list_runs(request: Request, data: Data) -> Response:
     """All runs, newest first."""
-    store = reception(request).store
     page = _page_of(request)
-
-    def work() -> str:
-        total, runs = store.latest_runs(RUNS_ON_A_PAGE, (page - 1) * RUNS_ON_A_PAGE)
-        views = [presentation.run_view(run, None) for run in runs]
-        return _render(
-            "runs.html", runs=views, total=total, pages=_pages("/", {}, page, total, RUNS_ON_A_PAGE)
-        )
-
-    return _page(await run_in_threadpool(work))
+    total, runs = data.latest_runs(RUNS_ON_A_PAGE, (page - 1) * RUNS_ON_A_PAGE)
+    views = [presentation.run_view(run, None) for run in runs]
+    pages = _pages("/", {}, page, total, RUNS_ON_A_PAGE)
+    return _page(_render("runs.html", runs=views, total=total, pages=pages))
 
 
 @router.api_route("/runs/{run_id}", methods=_METHODS)
-async def show_run(run_id: str, request: Request) -> Response:
+def show_run(run_id: str, request: Request, data: Data) -> Response:
     """One run with its results; `?status=failed` shows only those, `?refresh=off` keeps the page still."""
     if not (run_id.isascii() and run_id.isdigit() and len(run_id) < 20):
         raise not_found(f"run {run_id}")
     number = int(run_id)
-    store = reception(request).store
     page = _page_of(request)
     status = request.query_params.get("status")
     if status not in presentation.STATUS_ORDER:
         status = None
     still = request.query_params.get("refresh") == "off"
-
-    def work() -> str:
-        run = store.run(number)
-        total, bodies = store.results(number, RESULTS_ON_A_PAGE, (page - 1) * RESULTS_ON_A_PAGE, status)
-        files = store.attachments(presentation.mentioned_files(bodies))
-        path = f"/runs/{number}"
-        kept = {"refresh": "off"} if still else {}
-        environment = run.body.get("environment_id")
-        filters = {name: _link(path, {"status": name, **kept}) for name in presentation.STATUS_ORDER}
-        chosen = {"status": status} if status else {}
-        return _render(
+    run = data.run(number)
+    total, bodies = data.results(number, RESULTS_ON_A_PAGE, (page - 1) * RESULTS_ON_A_PAGE, status)
+    files = data.attachments(presentation.mentioned_files(bodies))
+    path = f"/runs/{number}"
+    kept = {"refresh": "off"} if still else {}
+    environment = run.body.get("environment_id")
+    filters = {name: _link(path, {"status": name, **kept}) for name in presentation.STATUS_ORDER}
+    chosen = {"status": status} if status else {}
+    return _page(
+        _render(
             "run.html",
-            run=presentation.run_view(run, environment and store.environment_slug(environment)),
+            run=presentation.run_view(run, environment and data.environment_slug(environment)),
             results=presentation.result_views(bodies, files),
             chosen=status,
             filters=filters,
@@ -89,22 +81,20 @@ async def show_run(run_id: str, request: Request) -> Response:
             still=still,
             refresh_link=_link(path, chosen if still else {**chosen, "refresh": "off"}),
         )
-
-    return _page(await run_in_threadpool(work))
+    )
 
 
 @router.api_route("/files/{attachment_id}", methods=_METHODS)
-async def get_file(attachment_id: str, request: Request) -> Response:
+def get_file(attachment_id: str, data: Data) -> Response:
     """An attachment: a picture to be shown in a page, anything else to be saved."""
     if not UUID.match(attachment_id):
         raise not_found("such file")
-    store = reception(request).store
-    found = await run_in_threadpool(store.attachment, attachment_id)
-    return download(store.files.path(found.sha256), found, show_as=presentation.picture_type(found))
+    found = data.attachment(attachment_id)
+    return download(data, found, show_as=presentation.picture_type(found))
 
 
 @router.api_route("/static/{name}", methods=_METHODS)
-async def get_static(name: str) -> Response:
+def get_static(name: str) -> Response:
     """The style sheet and the icon."""
     if name not in _STATIC:
         raise not_found("such file")
@@ -112,11 +102,10 @@ async def get_static(name: str) -> Response:
     return FileResponse(_HERE / "static" / name, media_type=_STATIC[name], headers=headers)
 
 
-def error_page(problem: Problem) -> Response:
+def error_page(status: int, sentence: str, headers: Mapping[str, str]) -> Response:
     """A page that says what is wrong."""
-    sentence = problem.detail if isinstance(problem.detail, str) else "The request cannot be understood."
-    answer = _page(_render("error.html", status=problem.status, sentence=sentence), problem.status)
-    answer.headers.update(problem.headers)
+    answer = _page(_render("error.html", status=status, sentence=sentence), status)
+    answer.headers.update(headers)
     return answer
 
 
@@ -131,7 +120,7 @@ def _page(text: str, status: int = 200) -> Response:
     return HTMLResponse(text.encode("utf-8", "replace"), status, headers=headers)
 
 
-def _render(template: str, **values: Any) -> str:
+def _render(template: str, **values: object) -> str:
     return _templates().get_template(template).render(values)
 
 

@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from famacase_pytest.server.contract import STATUSES
-from famacase_pytest.server.records import Attachment, Run
+from famacase_pytest.server.database import Attachment, Run
+from famacase_pytest.server.models import STATUSES
 
 SHOWN_AS_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What a page shows in place. Not SVG, which is a document that may hold scripts."""
@@ -36,6 +36,7 @@ class StatusCount:
 
     @property
     def label(self) -> str:
+        """The status in words."""
         return self.status.replace("_", " ")
 
 
@@ -87,6 +88,7 @@ class StepView:
 
     @property
     def has_more(self) -> bool:
+        """Whether there is something to unfold."""
         return bool(self.has_children or self.expected or self.data or self.files)
 
 
@@ -126,7 +128,7 @@ def run_view(run: Run, environment: str | None) -> RunView:
     took = None if run.completed_at is None else int((run.completed_at - run.created_at) * 1000)
     return RunView(
         id=run.id,
-        project=run.project_code,
+        project=run.project.code,
         title=body["title"],
         description=body.get("description") or "",
         state=run.status,
@@ -273,11 +275,11 @@ def picture_type(attachment: Attachment) -> str | None:
     return media_type if media_type in SHOWN_AS_PICTURES else None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: Any) -> str:
+def _number(value: float | None) -> str:
     return "" if value is None else str(int(value))
 
 
@@ -289,7 +291,7 @@ def _size(size: int) -> str:
     return f"{size / 1024 / 1024:.1f} MiB"
 
 
-def _duration(milliseconds: Any) -> str:
+def _duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return ""
     whole = int(milliseconds)
@@ -304,7 +306,7 @@ def _duration(milliseconds: Any) -> str:
     return f"{hours} h {minutes} min"
 
 
-def _moment(seconds: Any) -> str:
+def _moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
     try:

@@ -9,59 +9,45 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable, TypeVar
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session, sessionmaker
 
-from famacase_pytest.server.files import FileRoom, Received
-from famacase_pytest.server.problems import invalid, not_found
-from famacase_pytest.server.queries import (
-    ATTACHMENT_COLUMNS,
+from famacase_pytest.server.database import (
     LARGEST_ID,
-    PUT_RESULT,
-    attachments_by_ids,
-    environment_exists,
-    find_plan_cases,
-    find_runs,
-    first_answer,
-    keep_answer,
-    require_attachments,
-    require_open_run,
-    require_run,
-)
-from famacase_pytest.server.records import Attachment, Project, Reference, Run, StoredResult
-from famacase_pytest.server.tables import (
-    attachments,
-    environments,
+    Answer,
+    Attachment,
+    Environment,
+    Plan,
+    Project,
+    Result,
+    Run,
     open_database,
-    plans,
-    projects,
-    results,
-    runs,
 )
+from famacase_pytest.server.files import FileRoom
+from famacase_pytest.server.problems import Problem, invalid, not_found
+from famacase_pytest.server.results import Mention
+
+Row = TypeVar("Row", Environment, Run)
 
 
 class Store:
-    """The database and the file room below one directory.
+    """The database and the file room below one directory, which is created if it is not there."""
 
-    Args:
-        data: the directory; it is created if it is not there.
-        clock: the current Unix time in seconds.
-    """
-
-    def __init__(self, data: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, data: Path) -> None:
         self.files = FileRoom(data)
         try:
             self._engine = open_database(data / "famacase.sqlite3")
         except BaseException:
             self.files.close()
             raise
-        self._clock = clock
+        self._read = sessionmaker(self._engine, expire_on_commit=False)
+        self._writer = sessionmaker(self._engine.execution_options(write=True), expire_on_commit=False)
         self._writing = threading.Lock()
 
     def close(self) -> None:
@@ -70,253 +56,208 @@ class Store:
         self.files.close()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def _write(self) -> Iterator[Session]:
         # SQLite has one writer; waiting here is fair and instant, waiting in SQLite is polling.
-        with self._writing, self._connect(write=True) as connection, connection.begin():
-            yield connection
+        with self._writing, self._writer.begin() as session:
+            yield session
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with self._connect(write=False) as connection, connection.begin():
-            yield connection
-
-    def _connect(self, *, write: bool) -> Connection:
-        return self._engine.connect().execution_options(write=write)
-
-    # What is there before the first call
+    def _once(self, project: Project, operation: str, key: str | None, work: Callable[[Session], str]) -> str:
+        """The answer that `work` makes, or that of an earlier call with the same key."""
+        with self._write() as session:
+            first = key and session.get(Answer, (project.id, operation, key))
+            if first:
+                return first.body
+            text = work(session)
+            if key:
+                session.add(Answer(project_id=project.id, operation=operation, key=key, body=text))
+        return text
 
     def seed(
         self,
         codes: Iterable[str],
-        environment_slugs: Iterable[tuple[str, str]],
-        plan_cases: Iterable[tuple[str, int, Sequence[int]]],
+        slugs: Iterable[tuple[str, str]],
+        plans: Iterable[tuple[str, int, Sequence[int]]],
     ) -> dict[str, Project]:
-        """Makes sure that projects, environments and plans exist.
-
-        Args:
-            codes: codes of the projects.
-            environment_slugs: pairs of project code and slug.
-            plan_cases: project code, plan id and the ids of the cases; replaces what the plan held before.
-
-        Returns:
-            The projects by code.
-        """
-        with self._write() as connection:
+        """Makes sure that projects, environments and plans exist, and returns the projects by code."""
+        with self._write() as session:
             for code in codes:
-                connection.execute(insert(projects).values(code=code).on_conflict_do_nothing())
-            found = {row.code: Project(row.id, row.code) for row in connection.execute(select(projects))}
-            for code, slug in environment_slugs:
+                session.execute(insert(Project).values(code=code).on_conflict_do_nothing())
+            found = {project.code: project for project in session.scalars(select(Project))}
+            for code, slug in slugs:
                 row = {"project_id": found[code].id, "slug": slug}
-                connection.execute(insert(environments).values(row).on_conflict_do_nothing())
-            for code, plan_id, cases in plan_cases:
-                row = {"project_id": found[code].id, "plan_id": plan_id, "case_ids": json.dumps(list(cases))}
-                connection.execute(
-                    insert(plans)
-                    .values(row)
-                    .on_conflict_do_update(
-                        index_elements=["project_id", "plan_id"], set_={"case_ids": row["case_ids"]}
-                    )
-                )
+                session.execute(insert(Environment).values(row).on_conflict_do_nothing())
+            for code, plan_id, cases in plans:
+                session.merge(Plan(project_id=found[code].id, plan_id=plan_id, case_ids=list(cases)))
         return found
 
-    def environments(self, project: Project, slug: str | None = None) -> list[tuple[int, str]]:
-        """Ids and slugs of a project's environments, or of the one that bears `slug`."""
-        query = select(environments.c.id, environments.c.slug).where(environments.c.project_id == project.id)
+    def environments(self, project: Project, slug: str | None = None) -> list[Environment]:
+        """A project's environments, or the one that bears `slug`."""
+        query = select(Environment).where(Environment.project_id == project.id)
         if slug is not None:
-            query = query.where(environments.c.slug == slug)
-        with self._read() as connection:
-            return [(row.id, row.slug) for row in connection.execute(query.order_by(environments.c.id))]
+            query = query.where(Environment.slug == slug)
+        with self._read() as session:
+            return list(session.scalars(query.order_by(Environment.id)))
+
+    def environment_slug(self, environment_id: int) -> str | None:
+        """The slug of an environment, or None if it is not there."""
+        with self._read() as session:
+            found = _get(session, Environment, environment_id)
+        return found.slug if found else None
 
     def plan_cases(self, project: Project, plan_id: int) -> list[int]:
         """Ids of the cases of a plan; Problem 404 if there is no such plan."""
-        with self._read() as connection:
-            found = find_plan_cases(connection, project, plan_id)
-        if found is None:
+        with self._read() as session:
+            plan = _plan(session, project, plan_id)
+        if plan is None:
             raise not_found(f"plan {plan_id}")
-        return found
-
-    # Runs
+        return plan.case_ids
 
     def create_run(
-        self, project: Project, body: Mapping[str, Any], key: str | None, answer: Callable[[int], str]
+        self, project: Project, body: Mapping[str, Any], key: str | None, answer: Callable[[Run], str]
     ) -> str:
-        """Creates a run, once per key.
+        """Creates a run, once per key, and returns what `answer` makes of it; Problem 422 for unknown ids."""
 
-        Args:
-            project: the run's project.
-            body: a valid RunCreate.
-            key: the call's Idempotency-Key in lower case, or None.
-            answer: makes the answer's JSON text from the new run's id.
-
-        Returns:
-            The answer, or the one that the first call with this key got.
-
-        Raises:
-            Problem: 422, the environment or the plan is not in this project.
-        """
-        with self._write() as connection:
-            first = first_answer(connection, project, "createRun", key)
-            if first is not None:
-                return first
+        def work(session: Session) -> str:
             environment_id, plan_id = body.get("environment_id"), body.get("plan_id")
-            if environment_id is not None and not environment_exists(connection, project, environment_id):
+            found = None if environment_id is None else _get(session, Environment, environment_id)
+            if environment_id is not None and (found is None or found.project_id != project.id):
                 raise invalid(f"There is no environment {environment_id} here.", "body", "environment_id")
-            if plan_id is not None and find_plan_cases(connection, project, plan_id) is None:
+            if plan_id is not None and _plan(session, project, plan_id) is None:
                 raise invalid(f"There is no plan {plan_id} here.", "body", "plan_id")
-            inserted: Any = connection.execute(
-                insert(runs).values(
-                    project_id=project.id,
-                    body=json.dumps(body, allow_nan=False),
-                    created_at=self._clock(),
-                    is_public=False,
-                )
-            )
-            text = answer(int(inserted.inserted_primary_key[0]))
-            keep_answer(connection, project, "createRun", key, text)
-        return text
+            run = Run(project_id=project.id, body=dict(body), created_at=time.time())
+            run.stats = {}
+            session.add(run)
+            session.flush()
+            return answer(run)
+
+        return self._once(project, "createRun", key, work)
 
     def run(self, run_id: int, project: Project | None = None) -> Run:
         """A run with its counts; Problem 404 if it is not there, or not in `project` where one is given."""
-        if not 0 < run_id <= LARGEST_ID:
-            raise not_found(f"run {run_id}")
-        with self._read() as connection:
-            found = find_runs(connection, runs.c.id == run_id)
-        if not found or (project is not None and found[0].project_id != project.id):
-            raise not_found(f"run {run_id}")
-        return found[0]
+        with self._read() as session:
+            run = _run(session, run_id, project)
+            _count(session, [run])
+        return run
 
     def latest_runs(self, limit: int, offset: int) -> tuple[int, list[Run]]:
-        """The number of all runs, and a page of them, newest first."""
-        with self._read() as connection:
-            total = int(connection.execute(select(func.count()).select_from(runs)).scalar_one())
-            page = select(runs.c.id).order_by(runs.c.id.desc()).limit(limit).offset(min(offset, LARGEST_ID))
-            return total, find_runs(connection, runs.c.id.in_(page.scalar_subquery()))[::-1]
+        """The number of all runs, and a page of them with their counts, newest first."""
+        query = select(Run).order_by(Run.id.desc()).limit(limit).offset(min(offset, LARGEST_ID))
+        with self._read() as session:
+            total = session.scalar(select(func.count()).select_from(Run)) or 0
+            runs = list(session.scalars(query))
+            _count(session, runs)
+        return total, runs
 
     def complete_run(self, project: Project, run_id: int) -> None:
         """Completes a run; nothing happens if it is complete. Problem 404 if it is not there."""
-        with self._write() as connection:
-            require_run(connection, project, run_id)
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id, runs.c.completed_at.is_(None))
-                .values(completed_at=self._clock())
-            )
+        with self._write() as session:
+            run = _run(session, run_id, project)
+            if run.completed_at is None:
+                run.completed_at = time.time()
 
     def publish_run(self, project: Project, run_id: int, public: bool) -> None:
         """Marks a run as public or not. Problem 404 if it is not there."""
-        with self._write() as connection:
-            require_run(connection, project, run_id)
-            connection.execute(update(runs).where(runs.c.id == run_id).values(is_public=public))
-
-    # Results
-
-    def require_open_run(self, project: Project, run_id: int) -> None:
-        """Problem 404 if the run is not there, 409 if it is complete."""
-        with self._read() as connection:
-            require_open_run(connection, project, run_id)
+        with self._write() as session:
+            _run(session, run_id, project).is_public = public
 
     def put_results(
-        self,
-        project: Project,
-        run_id: int,
-        stored: Sequence[StoredResult],
-        references: Sequence[Reference],
+        self, project: Project, run_id: int, rows: Sequence[Mapping[str, Any]], mentions: Sequence[Mention]
     ) -> None:
-        """Stores all of the results, or none. One whose id the run holds already is replaced in its place.
-
-        Raises:
-            Problem: 404, the run is not there; 409, it is complete; 422, an attachment is not known.
-        """
-        rows = [{"run_id": run_id, "id": one.id, "status": one.status, "body": one.body} for one in stored]
-        with self._write() as connection:
-            require_open_run(connection, project, run_id)
-            require_attachments(connection, project, references)
-            connection.execute(PUT_RESULT, rows)
+        """Stores all of the results, or none. One whose id the run holds already is replaced in its place."""
+        query = insert(Result)
+        query = query.on_conflict_do_update(
+            index_elements=["run_id", "id"],
+            set_={"status": query.excluded.status, "body": query.excluded.body},
+        )
+        with self._write() as session:
+            if _run(session, run_id, project).completed_at is not None:
+                raise Problem(409, f"Run {run_id} is complete and takes no more results.")
+            _require_attachments(session, project, mentions)
+            session.execute(query, [{**row, "run_id": run_id} for row in rows])
 
     def results(
         self, run_id: int, limit: int, offset: int, status: str | None = None
     ) -> tuple[int, list[str]]:
-        """How many results a run has, and the JSON texts of one page of them, oldest first.
-
-        Args:
-            run_id: a run that exists.
-            limit: results on the page.
-            offset: results before the page.
-            status: count and return only those of this status.
-        """
-        wanted = results.c.run_id == run_id
-        if status == "untested":
-            wanted = and_(wanted, results.c.status.is_(None) | (results.c.status == status))
-        elif status is not None:
-            wanted = and_(wanted, results.c.status == status)
-        with self._read() as connection:
-            total = int(connection.execute(select(func.count()).where(wanted)).scalar_one())
-            page = select(results.c.body).where(wanted).order_by(results.c.position)
-            page = page.limit(limit).offset(min(offset, LARGEST_ID))
-            return total, list(connection.execute(page).scalars())
-
-    # Attachments
-
-    def first_upload_answer(self, project: Project, key: str | None) -> str | None:
-        """The answer that an earlier upload with this key got, or None."""
-        with self._read() as connection:
-            return first_answer(connection, project, "uploadAttachments", key)
+        """How many results a run has, of a status if one is given, and a page of their JSON, oldest first."""
+        wanted = [Result.run_id == run_id]
+        if status is not None:
+            wanted.append(func.coalesce(Result.status, "untested") == status)
+        page = select(Result.body).where(*wanted).order_by(Result.position)
+        with self._read() as session:
+            total = session.scalar(select(func.count()).where(*wanted)) or 0
+            return total, list(session.scalars(page.limit(limit).offset(min(offset, LARGEST_ID))))
 
     def put_attachments(
         self,
         project: Project,
-        received: Sequence[Received],
+        received: Mapping[Attachment, BinaryIO],
         key: str | None,
-        answer: Callable[[list[Attachment]], str],
+        answer: Callable[[Iterable[Attachment]], str],
     ) -> str:
-        """Keeps uploaded files, once per key, each under a new id.
-
-        Args:
-            project: the files' project.
-            received: the files, in the order in which they were sent.
-            key: the call's Idempotency-Key in lower case, or None.
-            answer: makes the answer's JSON text from the attachments.
-
-        Returns:
-            The answer, or the one that the first call with this key got.
-        """
-        kept = [
-            Attachment(str(uuid.uuid4()), one.file_name, one.mime_type, one.size, one.sha256)
-            for one in received
-        ]
-        text = answer(kept)
+        """Keeps uploaded files, once per key, and returns what `answer` makes of them."""
         # The bytes are in place before the row that promises them; a kill in between leaves a file, no lie.
-        self.files.keep(received)
-        with self._write() as connection:
-            first = first_answer(connection, project, "uploadAttachments", key)
-            if first is not None:
-                return first
-            rows = [{**vars(one), "project_id": project.id} for one in kept]
-            connection.execute(insert(attachments), rows)
-            keep_answer(connection, project, "uploadAttachments", key, text)
-        return text
+        for one, content in received.items():
+            one.project_id, one.sha256 = project.id, self.files.keep(content)
+
+        def work(session: Session) -> str:
+            session.add_all(received)
+            session.flush()
+            return answer(received)
+
+        return self._once(project, "uploadAttachments", key, work)
 
     def attachment(self, attachment_id: str, project: Project | None = None) -> Attachment:
         """An attachment by its id; Problem 404 if it is not there, or not in `project` where one is given."""
-        query = select(*ATTACHMENT_COLUMNS).where(attachments.c.id == attachment_id.lower())
-        if project is not None:
-            query = query.where(attachments.c.project_id == project.id)
-        with self._read() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
+        with self._read() as session:
+            found = session.get(Attachment, attachment_id.lower())
+        if found is None or (project is not None and found.project_id != project.id):
             raise not_found(f"attachment {attachment_id}")
-        return Attachment(*row)
+        return found
 
     def attachments(self, ids: Iterable[str]) -> dict[str, Attachment]:
         """Those of the attachments that are there, by id."""
-        with self._read() as connection:
-            rows = attachments_by_ids(connection, ATTACHMENT_COLUMNS, ids)
-        return {row[0]: Attachment(*row) for row in rows}
+        with self._read() as session:
+            return {one.id: one for one in session.scalars(select(Attachment).where(_among(ids)))}
 
-    def environment_slug(self, environment_id: int) -> str | None:
-        """The slug of an environment, or None if it is not there."""
-        if not 0 < environment_id <= LARGEST_ID:
-            return None
-        query = select(environments.c.slug).where(environments.c.id == environment_id)
-        with self._read() as connection:
-            return connection.execute(query).scalar_one_or_none()
+
+def _get(session: Session, kind: type[Row], number: int) -> Row | None:
+    return session.get(kind, int(number)) if abs(number) <= LARGEST_ID else None
+
+
+def _run(session: Session, run_id: int, project: Project | None) -> Run:
+    run = _get(session, Run, run_id)
+    if run is None or (project is not None and run.project_id != project.id):
+        raise not_found(f"run {run_id}")
+    return run
+
+
+def _count(session: Session, runs: Sequence[Run]) -> None:
+    """Gives runs their counts of results by status."""
+    status = func.coalesce(Result.status, "untested").label("status")
+    ids = [run.id for run in runs]
+    query = select(Result.run_id, status, func.count()).where(Result.run_id.in_(ids))
+    counts = session.execute(query.group_by(Result.run_id, status)).all()
+    for run in runs:
+        run.stats = {name: count for run_id, name, count in counts if run_id == run.id}
+
+
+def _plan(session: Session, project: Project, plan_id: int) -> Plan | None:
+    return session.get(Plan, (project.id, int(plan_id))) if abs(plan_id) <= LARGEST_ID else None
+
+
+def _require_attachments(session: Session, project: Project, mentions: Sequence[Mention]) -> None:
+    """Problem 422, with the place of the first mention of an attachment that the project does not have."""
+    # An id with a lone surrogate cannot even be asked for; it is not one of ours in any case.
+    ids = [one.attachment_id.lower() for one in mentions if one.attachment_id.isascii()]
+    query = select(Attachment.id).where(Attachment.project_id == project.id, _among(ids))
+    known = set(session.scalars(query))
+    for one in mentions:
+        if one.attachment_id.lower() not in known:
+            message = f"There is no attachment {one.attachment_id} here; upload it first."
+            raise invalid(message, *one.where, kind="unknown_attachment")
+
+
+def _among(ids: Iterable[str]) -> ColumnElement[bool]:
+    """That an attachment's id is one of these, of which there may be more than SQLite has variables."""
+    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return Attachment.id.in_(select(listed.c.value))
