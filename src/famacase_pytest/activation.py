@@ -40,6 +40,13 @@ _WORKERS = ("numprocesses", "tx")
 def prepare(config: pytest.Config) -> None:
     """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
+    try:
+        _prepare(config)
+    except Exception:  # noqa: BLE001 (pytest would end here; what is wrong shows again in `begin`, which says it)
+        config.stash.setdefault(_LINK, None)
+
+
+def _prepare(config: pytest.Config) -> None:
     config.stash[_FILES] = files = ConfigFiles(Path.cwd())
     expected = preview(os.environ, files)
     if expected.active:

@@ -1,5 +1,4 @@
-"""The pytest plugin: what happens when. ``activation.py`` decides what a session does, ``session.py`` does
-it.
+"""The pytest plugin: its hooks. `activation` decides what a session does, `session` does it.
 
 A session that does not use Famacase passes through here without importing anything beyond this module.
 """

@@ -238,7 +238,7 @@ class Session:
             self._capture.finished()
 
     def before_workers(self, specs: Sequence[Any]) -> None:
-        """xdist is about to start its workers; these specifications also serve for replacements."""
+        """Prepare the specifications of the workers that xdist is about to start, and of their successors."""
         from .upstream import imports
 
         # Loaded under its entry point's name, so that the workers find it by that.

@@ -261,6 +261,8 @@ class ControllerTransport(Transport):
         self._drained = False
         self._late = False
         self._in_background = False
+        # What kept this process from delivering by itself.
+        self._obstacle: BaseException | None = None
 
     # While pytest is configured
 
@@ -323,8 +325,7 @@ class ControllerTransport(Transport):
                 if missing and answer.get("id", 0) is None:
                     self._tell(missing)
         self._relay.settle()
-        if self._relay.trouble and not self._relay.is_alive():
-            self._tell_once(f"{self._relay.trouble}: pytest itself delivers, after the last test.")
+        self._has_relay()
 
     # While tests run
 
@@ -412,6 +413,8 @@ class ControllerTransport(Transport):
             reasons.append(state["missing"])
         if state.get("away"):
             reasons.append(state["away"])
+        if self._obstacle is not None:
+            reasons.append(f"delivery was stopped by {type(self._obstacle).__name__}: {self._obstacle}")
         if self._late:
             reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
         rejected = self._ledger.rejected()
@@ -474,6 +477,8 @@ class ControllerTransport(Transport):
         self._go_without(error)
 
     def _go_without(self, error: ApiError) -> None:
+        if not self._has_relay():
+            return  # which says all that is known
         if not self._is_away:
             self._is_away = True
             where = f"wait in {self.directory}" if self.directory else "are held in memory"
@@ -499,8 +504,18 @@ class ControllerTransport(Transport):
             self._relay.tell("stop")
             self._late = True
             return False
-        self._tell_once(f"{self._relay.trouble}: pytest itself delivers, after the last test.")
+        self._has_relay()
         return self._deliver_from_here(deadline)
+
+    def _has_relay(self) -> bool:
+        """Whether there is a relay, or can be one; that there is none is said once."""
+        if self._relay.is_alive() or not self._relay.trouble:
+            return True
+        where = (
+            "pytest itself delivers, after the last test" if self._outbox else "results are held in memory"
+        )
+        self._tell_once(f"{self._relay.trouble}: {where}.")
+        return False
 
     def _deliver_from_here(self, deadline: float) -> bool:
         """What the relay does, in this process, by the same code as ``famacase resend``."""
@@ -515,18 +530,24 @@ class ControllerTransport(Transport):
             return False
         cancelled = threading.Event()
         briefing = self._relay.briefing
-        loop = open_loop(self._outbox, self._ledger, briefing, open_api(briefing, cancelled), cancelled)
-        loop.delivery.expected = self._stored
-        loop.start()
+        loop = None
         try:
+            loop = open_loop(self._outbox, self._ledger, briefing, open_api(briefing, cancelled), cancelled)
+            loop.delivery.expected = self._stored
+            loop.start()
             done = loop.drain(
                 max(0.0, deadline - System.monotonic()), threading.Event(), lambda: self._waiting(deadline)
             )
-            if loop.failure is not None:
-                self._tell(f"Delivery ended with {loop.failure!r}. Please report it with this line.")
+            self._obstacle = loop.failure
             return done
+        except (OutboxUnavailable, KeyboardInterrupt):
+            raise
+        except Exception as error:  # noqa: BLE001 (guards of a suite may raise anything)
+            self._obstacle = error
+            return False
         finally:
-            loop.stop()
+            if loop is not None:
+                loop.stop()
             lock.release()
 
     def _send_unstored(self) -> None:

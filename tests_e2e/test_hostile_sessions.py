@@ -1,0 +1,198 @@
+"""Surroundings that leave a session no network, no processes, no descriptors or no peace.
+
+What fails is in our code or beside it, never in a test: so the tests end as they would without us, results
+are delivered or kept, and what happened is said in one line.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from watched import Watched, stored_files
+
+# Where a guard of a suite comes in: as a plugin before any other, in the conftest, or in the conftest of a
+# session whose address stands on the command line, so that it is not known before.
+PLACES = ("plugin", "conftest", "late")
+
+SUITE = """
+    from qase.pytest import qase
+
+    def test_first():
+        qase.attach((b"small", "text/plain", "MARK-small.txt"))
+
+    def test_second():
+        qase.attach((b"l" * 100_000, "text/plain", "MARK-large.txt"))
+
+    def test_third():
+        with qase.step("within"):
+            pass
+"""
+
+
+@pytest.fixture
+def hostile(project, server, runs, tmp_path):
+    """Runs a session of a suite in hostile surroundings; everything arrives, and no process stays behind."""
+    mark = tmp_path.name
+
+    def run(guard, *arguments, place="conftest", suite=SUITE, passed=3, files=("large", "small"), **environ):
+        project.write(test_one=suite.replace("MARK", mark))
+        if place == "plugin":
+            project.write(guard=guard)
+            arguments = ("-p", "guard", *arguments)
+            environ["PYTHONPATH"] = str(project.directory)
+        else:
+            project.write(conftest=guard)
+        if place == "late":
+            arguments = (*arguments, f"--famacase-api-url={project.environ['FAMACASE_API_URL']}")
+            environ["FAMACASE_API_URL"] = None
+        outcome = project.run(*arguments, timeout=60, **environ)
+        assert (outcome.code, outcome.counts) == (0, f"{passed} passed"), outcome.output
+        created = runs.only()
+        assert (created["status"], created["stats"]) == ("completed", {"passed": passed}), outcome.output
+        results = runs.results(created)
+        assert len({result["title"] for result in results}) == len(results) == passed
+        assert outcome.lines(f"famacase: {passed} results delivered to ")
+        assert stored_files(server, mark) == [f"{mark}-{name}.txt" for name in files]
+        Watched(project).alone()
+        return outcome
+
+    return run
+
+
+# Where the session cannot reach the network
+
+NO_NETWORK = {
+    "a path that is no text": """
+        import pathlib, sys
+        sys.path += [pathlib.Path("/somewhere"), b"/elsewhere", None, 7]
+    """,
+    "socket.socket": """
+        import socket
+        def refuse(*args, **kwargs):
+            raise RuntimeError("no sockets here")
+        socket.socket = refuse
+    """,
+    "pytest_socket": """
+        import pytest_socket
+        pytest_socket.disable_socket()
+    """,
+    "pytest_socket, unix allowed": """
+        import pytest_socket
+        pytest_socket.socket_allow_hosts(["192.0.2.1"])
+    """,
+    "httpretty": """
+        import httpretty
+        httpretty.enable(allow_net_connect=False)
+    """,
+    "mocket": """
+        from mocket import Mocketizer
+        Mocketizer(strict_mode=True).enter()
+    """,
+    "socket.getaddrinfo": """
+        import socket
+        def refuse(*args, **kwargs):
+            raise OSError("no names here")
+        socket.getaddrinfo = refuse
+    """,
+    "threading.Thread.start": """
+        import threading
+        def refuse(self):
+            raise RuntimeError("no threads here")
+        threading.Thread.start = refuse
+    """,
+    "an audit hook": """
+        import sys
+        def refuse(event, args):
+            if event in ("socket.connect", "socket.getaddrinfo"):
+                raise RuntimeError("no network here")
+        sys.addaudithook(refuse)
+    """,
+}
+
+
+@pytest.mark.parametrize("place", ["conftest", "late"])
+@pytest.mark.parametrize("guard", NO_NETWORK)
+def test_a_guard_of_the_network_stands_in_no_way(hostile, guard, place):
+    assert hostile(NO_NETWORK[guard], place=place).notices == []
+
+
+@pytest.mark.parametrize("guard", ["a path that is no text", "pytest_socket", "an audit hook"])
+def test_nor_does_it_in_workers(hostile, guard):
+    assert hostile(NO_NETWORK[guard], "-n", "2").notices == []
+
+
+# Where no process can be started
+
+NO_PROCESS = {
+    "sys.executable": """
+        import sys
+        sys.executable = None
+    """,
+    "subprocess.Popen": """
+        import subprocess
+        def refuse(*args, **kwargs):
+            raise RuntimeError("no processes here")
+        subprocess.Popen = refuse
+        subprocess._fork_exec = refuse
+        subprocess._USE_POSIX_SPAWN = subprocess._USE_VFORK = False
+    """,
+    "an audit hook": """
+        import sys
+        def refuse(event, args):
+            if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec"):
+                raise RuntimeError("no processes here")
+        sys.addaudithook(refuse)
+    """,
+}
+NO_THREADS = """
+        import threading
+        def no_threads(*args, **kwargs):
+            raise RuntimeError("no threads here")
+        threading.Thread.start = no_threads
+"""
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("guard", NO_PROCESS)
+def test_where_no_process_can_be_started_pytest_delivers(hostile, guard, place):
+    outcome = hostile(NO_PROCESS[guard], place=place)
+    # The relay of a session whose address is known is started before any conftest.
+    assert len(outcome.notices) == (0 if place == "conftest" else 1)
+    for line in outcome.notices:
+        assert line.startswith("famacase: No relay process can be started (")
+        assert line.endswith("): pytest itself delivers, after the last test.")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_gevent_takes_everything_apart(hostile, place):
+    assert hostile("import gevent.monkey; gevent.monkey.patch_all()", place=place).notices == []
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (NO_NETWORK["an audit hook"], "no network here"),
+        (NO_THREADS, "delivery was stopped by RuntimeError: no threads here"),
+    ],
+    ids=["no network", "no threads"],
+)
+def test_what_nobody_can_deliver_waits(project, more, reason):
+    project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + more)
+    outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], PYTHONPATH=str(project.directory))
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    started, waits = outcome.notices
+    assert started.startswith("famacase: No relay process can be started (")
+    assert waits.startswith("famacase: 3 results wait in ")
+    assert reason in waits
+    assert Watched(project).resend().code == 0
+    assert not (project.directory / ".famacase").exists()
+
+
+def test_a_python_without_sqlite(project):
+    """What this package needs cannot be imported: nothing is reported, the suite is not touched."""
+    project.write(test_one=SUITE, guard="import sys; sys.modules['sqlite3'] = None")
+    outcome = project.run("-p", "guard", PYTHONPATH=str(project.directory))
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    (line,) = outcome.notices
+    assert "sqlite3" in line
+    assert "Results of this session may be missing" in line
