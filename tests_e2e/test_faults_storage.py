@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fault_layer import FOREVER, reset
@@ -115,7 +117,8 @@ def test_no_directory_can_be_made(project, runs, spare, arguments):
     project.write(test_one=SUITE, conftest=NEVER_FULL)
     (project.directory / ".famacase").write_text("a file of this name")
     if not spare:
-        (project.temporary / "famacase-outbox").write_text("a file of this name")
+        for name in ("famacase-outbox", f"famacase-outbox-{os.getuid()}"):
+            (project.temporary / name).write_text("a file of this name")
     outcome = project.run(*arguments)
     assert (outcome.code, outcome.counts) == (0, "10 passed"), outcome.output
     (line,) = outcome.notices

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .delivery.models import MIB
 from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
-from .delivery.outbox.directory import sessions
+from .delivery.outbox.directory import make_private, sessions
 from .delivery.outbox.store import Outbox
 from .delivery.outbox.writer import Writer
 from .delivery.relay.process import Link, RelayProcess, launch
@@ -144,6 +144,12 @@ def outbox_base(settings: Settings, rootdir: Path) -> Path:
     return settings.outbox_dir.value if settings.outbox_dir else rootdir / OUTBOX
 
 
+def spare_bases() -> list[Path]:
+    """Where outboxes are if the usual place cannot be written; a base that is not private is not used."""
+    names = [SPARE] if os.name == "nt" else [SPARE, f"{SPARE}-{os.getuid()}"]
+    return [Path(tempfile.gettempdir()) / name for name in names]
+
+
 def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     """How many results each of the earlier sessions has left behind that left any.
 
@@ -185,7 +191,7 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox 
         "created": time.time(),
     }
     problem = None
-    for base in (outbox_base(settings, rootdir), Path(tempfile.gettempdir()) / SPARE):
+    for base in (outbox_base(settings, rootdir), *filter(make_private, spare_bases())):
         outbox = None
         try:
             outbox = Outbox.create(base, meta)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -15,7 +14,7 @@ from .. import wiring
 from ..delivery.api.retry import Clock
 from ..delivery.models import MIB, Waiting
 from ..delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
-from ..delivery.outbox.directory import sessions
+from ..delivery.outbox.directory import is_private, sessions
 from ..delivery.outbox.ledger import Ledger
 from ..delivery.outbox.store import Outbox, finish_all, is_anything_left
 from ..delivery.relay.deliver import with_environment
@@ -95,7 +94,7 @@ def _directories(arguments: argparse.Namespace, settings: Settings | None) -> It
     if arguments.dir is not None:
         bases = [arguments.dir]
     else:
-        bases = [_usual_base(settings), Path(tempfile.gettempdir()) / wiring.SPARE]
+        bases = [_usual_base(settings), *filter(is_private, wiring.spare_bases())]
     for base in bases:
         yield from sessions(base)
 

@@ -42,7 +42,8 @@ def modes() -> tuple[str, ...]:
 
 def environment_names() -> frozenset[str]:
     """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers'
-    code."""
+    code.
+    """
     names: set[str] = set()
     for module in _READERS:
         if module in sys.modules:

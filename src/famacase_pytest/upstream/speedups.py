@@ -215,7 +215,6 @@ def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]
     that, the second result is made without what the marks say: it only takes, and loses, what is added to it
     before the next test.
     """
-
     from qase.commons.models.result import Result
 
     def start_pytest_item(plugin: Any, item: Any) -> None:

@@ -225,3 +225,49 @@ class TestTheDeliveryLock:
         assert presence.acquire()
         assert outbox.delivery_lock().acquire()
         assert not outbox.presence_lock().acquire()
+
+
+def test_a_link_that_leads_to_itself_hides_no_session(base: Path, outbox: Outbox):
+    (base / "loop").symlink_to(base / "loop")
+    assert sessions(base) == [outbox.directory]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="directories have no modes there")
+class TestAPrivateBase:
+    """In a shared directory, only what nobody else can have put there is trusted."""
+
+    def test_it_is_made_and_removed_with_its_last_session(self, tmp_path: Path):
+        base = tmp_path / "spare"
+        assert session_directory.make_private(base)
+        assert stat.S_IMODE(base.stat().st_mode) == 0o700
+        Outbox.create(base, {}).remove()
+        assert not base.exists()
+
+    def test_it_is_found_again(self, tmp_path: Path):
+        assert session_directory.make_private(tmp_path / "spare")
+        assert session_directory.make_private(tmp_path / "spare")
+
+    @pytest.mark.parametrize("mode", [0o755, 0o777, 0o770])
+    def test_it_is_closed_to_others(self, mode: int, tmp_path: Path):
+        base = tmp_path / "spare"
+        base.mkdir()
+        base.chmod(mode)
+        assert not session_directory.make_private(base)
+
+    def test_it_is_no_link(self, tmp_path: Path):
+        target = tmp_path / "target"
+        target.mkdir(0o700)
+        (tmp_path / "spare").symlink_to(target)
+        assert not session_directory.make_private(tmp_path / "spare")
+
+    def test_it_is_no_file_and_has_to_be_there(self, tmp_path: Path):
+        (tmp_path / "file").touch(0o600)
+        assert not session_directory.make_private(tmp_path / "file")
+        assert not session_directory.is_private(tmp_path / "missing")
+
+    def test_it_is_of_this_user(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        base = tmp_path / "spare"
+        assert session_directory.make_private(base)
+        # Root alone can give a directory away, so it is the asking user who is another one.
+        monkeypatch.setattr(os, "getuid", lambda: base.stat().st_uid + 1)
+        assert not session_directory.is_private(base)

@@ -205,3 +205,20 @@ def test_a_closed_outbox_says_so(outbox: Outbox, writer: Writer):
 def test_an_outbox_that_is_not_there(base: Path):
     with pytest.raises(OutboxGone, match="no outbox in"):
         Outbox.open(base / "session")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"x" * 5000, bytes(5000)])
+def test_a_lost_ledger_is_made_anew(content: bytes | None, base: Path):
+    """What was delivered is sent again, which changes nothing at the back end."""
+    with Outbox.create(base, {}) as outbox:
+        outbox.writer("main-1", max_bytes=MANY).put("P", 1, "a", "{}")
+        directory = outbox.directory
+    for path in directory.glob("ledger.db*"):
+        path.unlink()
+    if content is not None:
+        (directory / "ledger.db").write_bytes(content)
+    with Outbox.open(directory) as outbox:
+        ledger = outbox.ledger()
+        (item,) = outbox.pending(ledger, 10)
+        ledger.acknowledge([item])
+        assert outbox.pending(ledger, 10) == []

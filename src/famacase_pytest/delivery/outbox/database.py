@@ -73,6 +73,16 @@ def create_database(path: str, schema: Schema) -> None:
         System.replace(fresh, path)
 
 
+def is_database(path: str) -> bool:
+    """Whether there is a file that begins as one of SQLite. Raises OutboxUnavailable if it is unreadable."""
+    with _translated(path):
+        try:
+            with System.open_file(path, "rb") as file:
+                return bool(file.read(16) == b"SQLite format 3\0")
+        except FileNotFoundError:
+            return False
+
+
 class Database:
     """An open database, for any number of threads of one process.
 

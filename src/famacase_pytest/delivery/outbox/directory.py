@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import threading
 from pathlib import Path
 from typing import Callable
@@ -35,7 +36,12 @@ def sessions(base: Path) -> list[Path]:
     """
     try:
         with System.scandir(os.path.abspath(base)) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            # No links: one that leads to itself cannot even be looked at, and no session of ours is one.
+            names = [
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -44,6 +50,28 @@ def sessions(base: Path) -> list[Path]:
             "Correct the permissions."
         ) from error
     return [base / name for name in sorted(names) if os.path.exists(base / name / SESSION)]
+
+
+def make_private(base: Path) -> bool:
+    """Make a base in a shared directory; whether it is one that nobody else can enter, see `is_private`."""
+    with contextlib.suppress(OSError):
+        System.mkdir(base, 0o700)
+        _mark(str(base))
+    return is_private(base)
+
+
+def is_private(base: Path) -> bool:
+    """Whether a base is a directory of this user, no link, and closed to others.
+
+    Anybody can put a directory into the one for temporary files, and what lies in it would be sent with the
+    token of whoever runs pytest.
+    """
+    try:
+        state: os.stat_result = System.lstat(base)
+    except OSError:
+        return False
+    owned = os.name == "nt" or (state.st_uid == os.getuid() and not state.st_mode & 0o077)
+    return stat.S_ISDIR(state.st_mode) and owned
 
 
 def make_session(base: str, name: str, fill: Callable[[str], None]) -> str:

@@ -21,6 +21,7 @@ from famacase_pytest.delivery.outbox.database import (
     OutboxUnavailable,
     Schema,
     create_database,
+    is_database,
 )
 from famacase_pytest.delivery.outbox.directory import (
     SESSION,
@@ -179,7 +180,13 @@ class Outbox:
 
     def ledger(self) -> Ledger:
         """The ledger, to write for who holds the delivery lock, to read for all; `close` closes it too."""
-        ledger = Ledger(f"{self._directory}/ledger.db")
+        path = f"{self._directory}/ledger.db"
+        if not is_database(path):
+            # It was lost or overwritten. What it told of as delivered is sent again, which changes nothing.
+            with contextlib.suppress(FileNotFoundError):
+                System.replace(path, f"{path}.damaged")
+            create_database(path, LEDGER)
+        ledger = Ledger(path)
         self._given.append(ledger.close)
         return ledger
 
