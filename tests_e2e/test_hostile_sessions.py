@@ -6,8 +6,12 @@ are delivered or kept, and what happened is said in one line.
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
+from fault_layer import FOREVER, hang
 from watched import Watched, stored_files
 
 # Where a guard of a suite comes in: as a plugin before any other, in the conftest, or in the conftest of a
@@ -196,3 +200,100 @@ def test_a_python_without_sqlite(project):
     (line,) = outcome.notices
     assert "sqlite3" in line
     assert "Results of this session may be missing" in line
+
+
+# What is said, and what is not
+
+# As a library that fakes HTTP, where pytest itself delivers: the error shows the request, with its headers.
+SHOWS_HEADERS = """
+        import pytest
+        import urllib3.connectionpool
+        def urlopen(self, method, url, body=None, headers=None, **kwargs):
+            raise ERROR(f"nobody answers\\n{method} {url}\\n{dict(headers)}")
+        urllib3.connectionpool.HTTPConnectionPool.urlopen = urlopen
+"""
+
+
+@pytest.mark.parametrize("error", ["Exception", "OSError", "pytest.fail.Exception"])
+def test_an_error_that_shows_the_headers(project, error):
+    """The project checks that no output shows a token."""
+    project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + SHOWS_HEADERS.replace("ERROR", error))
+    outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], PYTHONPATH=str(project.directory))
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    started, waits = outcome.notices
+    assert started.endswith(": pytest itself delivers, after the last test.")
+    assert waits.startswith("famacase: 3 results wait in ")
+    assert "nobody answers" in waits
+    assert "***" in waits or error != "pytest.fail.Exception"
+
+
+@pytest.mark.parametrize("error", ["Exception", "pytest.fail.Exception"])
+def test_an_internal_error_that_shows_a_token(hostile, project, error):
+    token = project.environ["FAMACASE_REPORTER_TOKEN"]
+    guard = f"""
+        import pytest
+        from famacase_pytest.delivery.transport import ControllerTransport
+        def broken(*args):
+            raise {error}("with the header\\nAuthorization: Token {token}")
+        ControllerTransport.wait_until_opened = broken
+    """
+    (line,) = hostile(guard).notices
+    assert line.startswith("famacase: a defect of famacase-pytest, ")
+    assert "with the header Authorization: Token ***" in line
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("pytest.exit('enough', returncode=7)", 7),
+        ("raise KeyboardInterrupt", 2),
+        ("broken.append(1)", 3),
+        ("", 0),
+    ],
+)
+def test_what_waits_is_said_however_a_session_ends(project, layer, ending, code):
+    layer.down()
+    project.write(
+        conftest="""
+            broken = []
+            def pytest_runtest_logfinish():
+                assert not broken
+        """,
+        test_one=f"""
+            import pytest
+            from conftest import broken
+
+            def test_first():
+                pass
+
+            def test_second():
+                {ending or "pass"}
+        """,
+    )
+    arguments = ["--no-summary"] if not ending else []
+    outcome = project.run(*arguments, leaves=[".famacase"])
+    assert outcome.code == code
+    (line,) = outcome.lines(" in " + str(project.directory / ".famacase" / "outbox") + "/")[-1:]
+    assert line.startswith("famacase: ")
+    assert " wait" in line
+    assert len(outcome.lines("Send them with: famacase resend")) == 1
+
+
+def test_interrupted_again_and_again_while_results_are_delivered(project, layer, runs):
+    """What is said to wait does wait, and nothing else does."""
+    layer.faults.add("createResults", hang(), times=FOREVER)
+    watched = Watched(project)
+    project.write(test_one=SUITE)
+    session = project.start()
+    layer.wait_for("createResults")
+    for _ in range(2):
+        os.kill(session.pid, signal.SIGINT)
+    layer.faults.clear()
+    layer.release()
+    outcome = project.finish(session, timeout=60, leaves=[".famacase"])
+    watched.alone()
+    waits = outcome.lines(" wait in ")
+    assert bool(waits) == (project.directory / ".famacase").exists(), outcome.output
+    if waits:
+        assert watched.resend().code == 0
+    assert runs.only()["stats"] == {"passed": 3}

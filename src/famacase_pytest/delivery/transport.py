@@ -18,7 +18,7 @@ from famacase_pytest.delivery.outbox.store import Outbox, finish, is_anything_le
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import ApiError, Refused
+from famacase_pytest.errors import PASSING, ApiError, Refused
 
 # Seconds between two looks at whether the relay is there.
 _LOOK = 0.05
@@ -511,9 +511,9 @@ class ControllerTransport(Transport):
             )
             self._obstacle = loop.failure
             return done
-        except (OutboxUnavailable, KeyboardInterrupt):
+        except (OutboxUnavailable, *PASSING):
             raise
-        except Exception as error:  # noqa: BLE001 (guards of a suite may raise anything)
+        except BaseException as error:  # noqa: BLE001 (guards of a suite may raise anything)
             self._obstacle = error
             return False
         finally:

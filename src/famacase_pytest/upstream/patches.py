@@ -117,6 +117,8 @@ TABLE: tuple[Patch, ...] = (
     # Upstream's defects that would mix sessions.
     Patch("plugin instance", "qase.pytest.plugin", "QasePytestPluginSingleton._instance", lambda b, _: None),
     Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
+    Patch("removing the run file", "qase.pytest.plugin", "QasePytestPlugin.drop_run_id",
+          lambda b, old: guards.dropping_run_file(old), (), required=False),
     Patch("lock file", "qase.pytest.plugin", "FileLock", lambda b, _: guards.NoLock),
     Patch("controller check", "qase.pytest.plugin", "is_xdist_controller", lambda b, _: guards.is_controller),
     Patch("runs of several projects in a worker", "qase.pytest.plugin", "QasePytestPlugin.load_run_from_lock",
