@@ -112,6 +112,7 @@ class Session:
             ),
             run_url=self.run_url,
             run_file=self._run_file(),
+            tell=self.notices.add,
         )
         # The patches look into modules that upstream itself has not needed so far.
         imports.load_sparing_clients()

@@ -379,7 +379,9 @@ class ControllerTransport(Transport):
             self._gave_up = not self._drained
 
     def leftovers(self) -> Leftovers:
-        """How far delivery came, as it stands now."""
+        """How far delivery came. A relay that nobody waits for any more is ended first: it could go on."""
+        if self._gave_up and not self._in_background:
+            self._relay.end(_GRACE)
         if self._outbox is None or self._ledger is None:
             return Leftovers(delivered=self._sent, lost=self._lost)
         state = self._ledger.state()

@@ -98,6 +98,41 @@ def loading_several_runs(original: Callable[[Any], None]) -> Callable[[Any], Non
     return load_run_from_lock
 
 
+# The debug log
+
+
+def logging_anywhere(original: Callable[..., None], tell: Callable[[str], None]) -> Callable[..., None]:
+    """Upstream's ``Logger.__init__``, where the file of its debug log cannot be made.
+
+    Args:
+        original: upstream's.
+        tell: takes a line for the user.
+    """
+
+    def __init__(logger: Any, *args: Any, **options: Any) -> None:
+        try:
+            original(logger, *args, **options)
+        except OSError as error:
+            tell(
+                f"The debug log of qase-pytest cannot be written ({error}): it goes to the terminal alone. "
+                "Make the working directory writable."
+            )
+            type(logger)._log_file = os.devnull
+            original(logger, *args, **options)
+
+    return __init__
+
+
+def logging_or_not(original: Callable[..., None]) -> Callable[..., None]:
+    """Upstream's ``Logger.log``: its file has a relative path, and tests change the working directory."""
+
+    def log(logger: Any, message: str, level: str = "info") -> None:
+        with contextlib.suppress(OSError):
+            original(logger, message, level)
+
+    return log
+
+
 # Tests that upstream does not expect
 
 

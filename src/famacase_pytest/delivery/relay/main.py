@@ -132,16 +132,16 @@ def main() -> None:
 
 
 def hide(tokens: Collection[str]) -> None:
-    """Keep tokens out of this process's tracebacks: any library may put a request's headers into its error."""
+    """Keep tokens out of tracebacks: any library may put a request's headers into its error."""
 
-    def tell(error: BaseException | None) -> None:
-        text = "".join(traceback.format_exception(type(error), error, error and error.__traceback__))
+    def tell(error: BaseException) -> None:
+        text = "".join(traceback.TracebackException.from_exception(error).format())
         for token in tokens:
             text = text.replace(token, "***")
         print(text, end="", file=sys.stderr, flush=True)
 
     sys.excepthook = lambda kind, error, trace: tell(error)
-    threading.excepthook = lambda failed: tell(failed.exc_value)
+    threading.excepthook = lambda failed: tell(failed.exc_value or failed.exc_type())
 
 
 def _serve(
