@@ -135,6 +135,10 @@ class Project:
         """Start pytest and return at once; `finish` waits for it."""
         return self._start(self.command(arguments), environ)
 
+    def start_command(self, command: Sequence[str], **environ: str | None) -> subprocess.Popen[bytes]:
+        """Start another command line than pytest's; see `start`."""
+        return self._start(command, environ)
+
     def finish(
         self,
         process: subprocess.Popen[bytes],

@@ -6,8 +6,13 @@ are delivered or kept, and what happened is said in one line.
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+
 import pytest
 
+from fault_layer import FOREVER, hang
 from watched import Watched, stored_files
 
 # Where a guard of a suite comes in: as a plugin before any other, in the conftest, or in the conftest of a
@@ -196,3 +201,250 @@ def test_a_python_without_sqlite(project):
     (line,) = outcome.notices
     assert "sqlite3" in line
     assert "Results of this session may be missing" in line
+
+
+# What is said, and what is not
+
+# As a library that fakes HTTP, where pytest itself delivers: the error shows the request, with its headers.
+SHOWS_HEADERS = """
+        import pytest
+        import urllib3.connectionpool
+        def urlopen(self, method, url, body=None, headers=None, **kwargs):
+            raise ERROR(f"nobody answers\\n{method} {url}\\n{dict(headers)}")
+        urllib3.connectionpool.HTTPConnectionPool.urlopen = urlopen
+"""
+
+
+@pytest.mark.parametrize("error", ["Exception", "OSError", "pytest.fail.Exception"])
+def test_an_error_that_shows_the_headers(project, error):
+    """The project checks that no output shows a token."""
+    project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + SHOWS_HEADERS.replace("ERROR", error))
+    outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], PYTHONPATH=str(project.directory))
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    started, waits = outcome.notices
+    assert started.endswith(": pytest itself delivers, after the last test.")
+    assert waits.startswith("famacase: 3 results wait in ")
+    assert "nobody answers" in waits
+    assert "***" in waits or error != "pytest.fail.Exception"
+
+
+@pytest.mark.parametrize("error", ["Exception", "pytest.fail.Exception"])
+def test_an_internal_error_that_shows_a_token(hostile, project, error):
+    token = project.environ["FAMACASE_REPORTER_TOKEN"]
+    guard = f"""
+        import pytest
+        from famacase_pytest.delivery.transport import ControllerTransport
+        def broken(*args):
+            raise {error}("with the header\\nAuthorization: Token {token}")
+        ControllerTransport.wait_until_opened = broken
+    """
+    (line,) = hostile(guard).notices
+    assert line.startswith("famacase: a defect of famacase-pytest, ")
+    assert "with the header Authorization: Token ***" in line
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("pytest.exit('enough', returncode=7)", 7),
+        ("raise KeyboardInterrupt", 2),
+        ("broken.append(1)", 3),
+        ("", 0),
+    ],
+)
+def test_what_waits_is_said_however_a_session_ends(project, layer, ending, code):
+    layer.down()
+    project.write(
+        conftest="""
+            broken = []
+            def pytest_runtest_logfinish():
+                assert not broken
+        """,
+        test_one=f"""
+            import pytest
+            from conftest import broken
+
+            def test_first():
+                pass
+
+            def test_second():
+                {ending or "pass"}
+        """,
+    )
+    arguments = ["--no-summary"] if not ending else []
+    outcome = project.run(*arguments, leaves=[".famacase"])
+    assert outcome.code == code
+    (line,) = outcome.lines(" in " + str(project.directory / ".famacase" / "outbox") + "/")[-1:]
+    assert line.startswith("famacase: ")
+    assert " wait" in line
+    assert len(outcome.lines("Send them with: famacase resend")) == 1
+
+
+def test_interrupted_again_and_again_while_results_are_delivered(project, layer, runs):
+    """What is said to wait does wait, and nothing else does."""
+    layer.faults.add("createResults", hang(), times=FOREVER)
+    watched = Watched(project)
+    project.write(test_one=SUITE)
+    session = project.start()
+    layer.wait_for("createResults")
+    for _ in range(2):
+        os.kill(session.pid, signal.SIGINT)
+    layer.faults.clear()
+    layer.release()
+    outcome = project.finish(session, timeout=60, leaves=[".famacase"])
+    watched.alone()
+    waits = outcome.lines(" wait in ")
+    assert bool(waits) == (project.directory / ".famacase").exists(), outcome.output
+    if waits:
+        assert watched.resend().code == 0
+    assert runs.only()["stats"] == {"passed": 3}
+
+
+CLOCK_PUT_BACK = """
+    from qase.commons.utils import QaseUtils
+    from qase.pytest import qase
+
+    def put_back():
+        now = QaseUtils.get_real_time()
+        QaseUtils.get_real_time = staticmethod(lambda: now - 3600)
+
+    def test_first():
+        with qase.step("within"):
+            put_back()
+"""
+
+
+def test_no_duration_is_negative(project, runs):
+    project.write(test_one=CLOCK_PUT_BACK)
+    outcome = project.run()
+    assert (outcome.code, outcome.counts, outcome.notices) == (0, "1 passed", [])
+    (result,) = runs.results(runs.only())
+    assert result["execution"]["duration"] == 0
+    assert [step["execution"]["duration"] for step in result["steps"]] == [0]
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_the_debug_log_cannot_be_made(project, runs, arguments):
+    """A file in the place of its directory: whoever runs as root may write everywhere."""
+    (project.directory / "logs").touch()
+    project.write(test_one=SUITE)
+    outcome = project.run(*arguments, FAMACASE_DEBUG="true")
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    (line,) = {line for line in outcome.lines("famacase: ") if " delivered to " not in line}
+    assert line.startswith("famacase: The debug log of qase-pytest cannot be written (")
+    assert runs.only()["stats"] == {"passed": 3}
+
+
+def test_a_test_leaves_the_directory_of_the_debug_log(project, runs):
+    project.write(
+        test_one="""
+        import os
+
+        def test_first(tmp_path):
+            os.chdir(tmp_path)
+
+        def test_second():
+            pass
+        """
+    )
+    outcome = project.run(FAMACASE_DEBUG="true", leaves=["logs"])
+    assert (outcome.code, outcome.counts) == (0, "2 passed")
+    assert runs.only()["stats"] == {"passed": 2}
+
+
+# pytest 9.2 warns of qase-pytest's own import of pytest.
+WARNINGS = ("-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+
+
+@pytest.mark.parametrize("arguments", [WARNINGS, ("-p", "no:capture"), ("-p", "no:terminal")], ids=" ".join)
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
+def test_options_of_pytest(project, layer, runs, arguments, away):
+    if away:
+        layer.down()
+    project.write(test_one=SUITE)
+    outcome = project.run(*arguments, leaves=[".famacase"] if away else ())
+    assert outcome.code == 0
+    if "no:terminal" in arguments:
+        assert "famacase: " not in outcome.output
+    elif away:
+        assert len(outcome.lines("famacase: 3 results wait in ")) == 1
+    else:
+        assert outcome.notices == []
+    if not away:
+        assert runs.only()["stats"] == {"passed": 3}
+
+
+# Guests
+
+CHILDREN = """
+    import os
+    import psutil
+    import pytest
+
+    def test_no_children():
+        assert psutil.Process().children() == []
+
+    @pytest.mark.parametrize("wait", [os.wait, lambda: os.waitpid(-1, 0), lambda: os.waitpid(-1, os.WNOHANG)])
+    def test_nobody_to_wait_for(wait):
+        with pytest.raises(ChildProcessError):
+            wait()
+
+    def test_no_children_any_more():
+        assert psutil.Process().children() == []
+"""
+
+
+@pytest.mark.parametrize("place", ["conftest", "late"])
+def test_no_test_finds_a_child_of_ours(hostile, place):
+    assert hostile("", suite=CHILDREN, passed=5, files=(), place=place).notices == []
+
+
+FAKETIME = shutil.which("faketime")
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="the program faketime is not installed (Debian: faketime)")
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
+def test_a_clock_that_the_loader_has_moved(project, layer, runs, away):
+    """Results bear the times that the tests saw; delivery and the relay go by the real clock."""
+    watched = Watched(project)
+    project.write(test_one=SUITE)
+    if away:
+        layer.faults.add("createResults", hang(), times=FOREVER)
+    session = project.start_command(
+        [FAKETIME, "-f", "-20y", *project.command(())], FAMACASE_DRAIN_TIMEOUT="5"
+    )
+    outcome = project.finish(session, timeout=60, leaves=[".famacase"])
+    assert (outcome.code, outcome.counts) == (0, "3 passed")
+    watched.alone()
+    if away:
+        assert outcome.lines("famacase: 3 results wait in ")
+    else:
+        assert outcome.notices == []
+        assert runs.only()["stats"] == {"passed": 3}
+
+
+FORKS = """
+    import os
+    import pytest
+    from qase.pytest import qase
+
+    def test_before():
+        pass
+
+    def test_that_returns_twice():
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+
+    def test_after():
+        qase.attach((b"after", "text/plain", "MARK-after.txt"))
+
+    def test_last():
+        pass
+"""
+
+
+def test_a_child_that_runs_the_rest_of_the_session(hostile):
+    outcome = hostile("", suite=FORKS, passed=4, files=("after",))
+    assert outcome.notices == []
+    assert len(outcome.lines("results delivered to")) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import upstream
-from .errors import SettingsError, UpstreamMismatch
+from .errors import PASSING, SettingsError, UpstreamMismatch
 from .session import Session
 from .settings.resolve import preview, resolve
 from .settings.sources import ConfigFiles
@@ -87,10 +86,14 @@ def end(config: pytest.Config) -> None:
     if state in _reporting:
         _reporting.remove(state)
     try:
+        # pytest leaves its summary out after pytest.exit, an internal error, or with --no-summary.
+        state.summarize()
         state.end()
-    except Exception as error:  # noqa: BLE001 (an internal error must not fail the suite)
-        # pytest has no place for it any more.
-        print(f"famacase: {internal_error(error)}", file=sys.stderr)
+    except PASSING:
+        raise
+    except BaseException as error:  # noqa: BLE001 (an internal error must not fail the suite)
+        state.notices.add(internal_error(error))
+    state.notices.print()
 
 
 def of(config: pytest.Config) -> Session | Inactive:
@@ -126,7 +129,7 @@ class Inactive:
             upstream.set_aside_plugin_instance(self._monkeypatch)
         return self
 
-    def summarize(self, terminalreporter: object) -> None:
+    def summarize(self) -> None:
         """Say what there is to say after the last test."""
         self.notices.print()
 
@@ -138,9 +141,9 @@ class Inactive:
 def _begin(config: pytest.Config) -> Session | Inactive:
     try:
         return _decide(config)
-    except pytest.UsageError:
+    except (pytest.UsageError, *PASSING):
         raise
-    except Exception as error:  # noqa: BLE001 (an internal error must not stop the suite)
+    except BaseException as error:  # noqa: BLE001 (an internal error must not stop the suite)
         return Inactive(config, [internal_error(error)]).silence_upstream()
 
 

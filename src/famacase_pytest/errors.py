@@ -6,6 +6,10 @@ results; what to do. No message ever carries a token.
 
 from __future__ import annotations
 
+# What nobody may keep from passing, unlike all other exceptions: guards of a suite may raise what pytest.fail
+# raises, which is no Exception.
+PASSING = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
 
 class FamacaseError(Exception):
     """Base of all errors of this package. Read the message: its last sentence says what to do."""

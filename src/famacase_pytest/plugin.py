@@ -50,10 +50,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     of(session.config).notices.print()
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(config: pytest.Config) -> None:
     from .activation import of
 
-    of(config).summarize(terminalreporter)
+    of(config).summarize()
 
 
 class ReportingHooks:

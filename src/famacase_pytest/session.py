@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .errors import ApiError
+from .errors import PASSING, ApiError
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
 from .summary import Notices, Progress, counted, internal_error
@@ -37,7 +37,7 @@ class _Guard:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception):
+        if error is None or isinstance(error, PASSING):
             return False
         self._session.failed(error)
         return True
@@ -56,7 +56,7 @@ class Session:
     def __init__(
         self, config: pytest.Config, settings: Settings, notices: Sequence[str], link: Link | None = None
     ) -> None:
-        self.notices = Notices(config, notices)
+        self.notices = Notices(config, notices, settings.tokens.scrubbed)
         self._config = config
         self._settings = settings
         self._link = link
@@ -73,7 +73,8 @@ class Session:
         self._controller: ControllerTransport | None = None
         self._capture: TestCapture | None = None
         self._runs: dict[str, int] = {}
-        self._leftovers: Leftovers | None = None
+        # Whether the last test is over, and how far delivery came has not been said.
+        self._is_unsaid = False
         self._plan_cases: dict[str, list[int]] = {}
         self._missing_plans: set[tuple[str, int]] = set()
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
@@ -111,6 +112,7 @@ class Session:
             ),
             run_url=self.run_url,
             run_file=self._run_file(),
+            tell=self.notices.add,
         )
         # The patches look into modules that upstream itself has not needed so far.
         imports.load_sparing_clients()
@@ -215,7 +217,7 @@ class Session:
         """Keep an internal error from the session: it is said once, and the tests go on."""
         return self._guard
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Note an internal error."""
         if not self._had_internal_error:
             self._had_internal_error = True
@@ -272,6 +274,7 @@ class Session:
         """The last test is over; upstream completes its run next."""
         if self._controller is None:
             return
+        self._is_unsaid = True
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and terminal.isatty:
             self._progress = Progress(terminal)
@@ -294,16 +297,19 @@ class Session:
                 "notices": self.notices.lines,
             }
         else:
-            self._leftovers = self._controller.leftovers()
             self._write_run_file()
 
-    def summarize(self, terminalreporter: Any) -> None:
-        """Say what there is to say after the last test, and how far delivery came."""
+    def summarize(self) -> None:
+        """Say what there is to say after the last test, and how far delivery came; each once."""
+        lines: list[tuple[str, bool]] = []
+        if self._is_unsaid and self._controller is not None:
+            self._is_unsaid = False
+            with self._guard:
+                # Counted now: the relay may have delivered since.
+                lines = list(self._summary(self._controller.leftovers()))
         self.notices.print()
-        if self._leftovers is not None:
-            for line, good in self._summary(self._leftovers):
-                terminalreporter.write_line(f"famacase: {line}", **({} if good else {"yellow": True}))
-            self._leftovers = None
+        for line, good in lines:
+            self.notices.show(line, good=good)
 
     def _summary(self, left: Leftovers) -> Iterator[tuple[str, bool]]:
         """The lines that tell how far delivery came, each with whether that is good."""

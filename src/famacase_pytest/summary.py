@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import FamacaseError
+
 if TYPE_CHECKING:
     import pytest
 
@@ -40,10 +42,18 @@ class Notices:
         config: pytest's.
         lines: the first ones. A worker has the controller's settings, so what they give rise to is said once,
             there.
+        scrub: takes the tokens out of a text. Whatever raised an error may have put the headers of a request
+            into its text.
     """
 
-    def __init__(self, config: pytest.Config, lines: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        lines: Sequence[str] = (),
+        scrub: Callable[[str], str] = lambda text: text,
+    ) -> None:
         self._config = config
+        self._scrub = scrub
         self.is_worker = hasattr(config, "workerinput")
         self.lines = [] if self.is_worker else list(lines)
 
@@ -53,12 +63,24 @@ class Notices:
 
     def print(self) -> None:
         """Print what has not been printed yet."""
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or self.is_worker:
+        if self.is_worker:
             return
-        for line in self.lines:
-            reporter.write_line(f"famacase: {line}", yellow=True)
+        waiting = list(self.lines)
         self.lines.clear()
+        for line in waiting:
+            self.show(line)
+
+    def show(self, line: str, *, good: bool = False) -> None:
+        """Print a line now.
+
+        Args:
+            line: without the name of this package.
+            good: whether it tells of no trouble.
+        """
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            text = " ".join(self._scrub(line).splitlines())
+            reporter.write_line(f"famacase: {text}", **({} if good else {"yellow": True}))
 
 
 class Progress:
@@ -104,7 +126,9 @@ class Progress:
 
 
 def internal_error(error: BaseException) -> str:
-    """What is said of an exception that nobody expected."""
+    """What is said of an exception that should not have come so far."""
+    if isinstance(error, FamacaseError):
+        return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}"
     return (

@@ -17,6 +17,7 @@ from .delivery.outbox.store import Outbox
 from .delivery.outbox.writer import Writer
 from .delivery.relay.process import Link, RelayProcess, launch
 from .delivery.transport import ControllerTransport, WorkerTransport
+from .errors import PASSING
 from .settings.model import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def launch_relay(environ: Mapping[str, str]) -> Link | None:
     """Launch the relay of a session that is not configured yet; None if that fails, which is said later."""
     try:
         return launch(environ)
-    except Exception:  # noqa: BLE001 (it is tried again when the session is configured, and said then)
+    except PASSING:
+        raise
+    except BaseException:  # noqa: BLE001 (it is tried again when the session is configured, and said then)
         return None
 
 

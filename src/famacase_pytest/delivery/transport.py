@@ -28,7 +28,7 @@ from famacase_pytest.delivery.outbox.store import Outbox, finish, is_anything_le
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import ApiError, Refused
+from famacase_pytest.errors import PASSING, ApiError, Refused
 
 # Seconds between two looks at whether the relay is there.
 _LOOK = 0.05
@@ -404,7 +404,9 @@ class ControllerTransport(Transport):
             self._gave_up = not self._drained
 
     def leftovers(self) -> Leftovers:
-        """How far delivery came, as it stands now."""
+        """How far delivery came. A relay that nobody waits for any more is ended first: it could go on."""
+        if self._gave_up and not self._in_background:
+            self._relay.end(_GRACE)
         if self._outbox is None or self._ledger is None:
             return Leftovers(delivered=self._sent, lost=self._lost)
         state = self._ledger.state()
@@ -540,9 +542,9 @@ class ControllerTransport(Transport):
             )
             self._obstacle = loop.failure
             return done
-        except (OutboxUnavailable, KeyboardInterrupt):
+        except (OutboxUnavailable, *PASSING):
             raise
-        except Exception as error:  # noqa: BLE001 (guards of a suite may raise anything)
+        except BaseException as error:  # noqa: BLE001 (guards of a suite may raise anything)
             self._obstacle = error
             return False
         finally:

@@ -40,6 +40,9 @@ class ReportingSession(Protocol):
     def could_not_complete(self, error: ApiError) -> None:
         """Told when a run could not be completed or published."""
 
+    def failed(self, error: BaseException) -> None:
+        """Told of an internal error."""
+
 
 class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no types
     """Takes the place of upstream's ``ApiV2Client``.
@@ -114,7 +117,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Store a batch of upstream's results."""
         captured = [wire_result_or_remains(result, self._options) for result in results]
-        self.session.transport().put(project_code, int(run_id), captured)
+        with self._reporting_failure(self.session.could_not_complete):
+            self.session.transport().put(project_code, int(run_id), captured)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run and log where it can be seen."""
@@ -124,7 +128,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
                 int(run_id),
                 publish=bool(getattr(self.config.testops, "show_public_report_link", False)),
             )
-        if completed and self.session.has_run(project_code, int(run_id)):
+            known = completed and self.session.has_run(project_code, int(run_id))
+        if known:
             self.logger.log(f"Famacase run link: {self.session.run_url(project_code, run_id)}", "info")
 
     def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
@@ -140,6 +145,9 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         except ApiError as error:
             tell(error)
             raise _said_already() from error
+        except Exception as error:  # noqa: BLE001 (upstream prints its text, which may hold a token)
+            self.session.failed(error)
+            raise _said_already() from None
 
     def _upload_attachment(self, project_code: str, attachment: Any) -> list[Any]:
         """Upstream's reporters never call this; files travel with the results that refer to them."""

@@ -58,6 +58,25 @@ def nowhere() -> Path:
     return Path(os.devnull, "no-run")
 
 
+def dropping_run_file(original: Any) -> Any:
+    """Upstream's ``drop_run_id``, by which a controller removes the run file before it completes the run.
+
+    A file that cannot be removed, after a test has changed rights or used up all descriptors, would end the
+    session; and as long as upstream sees one it does not complete the run.
+    """
+
+    def drop_run_id() -> None:
+        from qase.pytest.plugin import QasePytestPlugin
+
+        try:
+            original.__func__()
+        except OSError:
+            # To the end of the session; the rows are undone then.
+            QasePytestPlugin.meta_run_file = nowhere()
+
+    return staticmethod(drop_run_id)
+
+
 def loading_several_runs(original: Callable[[Any], None]) -> Callable[[Any], None]:
     """Upstream's ``load_run_from_lock``, by which a worker learns its run.
 
@@ -77,6 +96,41 @@ def loading_several_runs(original: Callable[[Any], None]) -> Callable[[Any], Non
         runs.update(plugin.run_id)
 
     return load_run_from_lock
+
+
+# The debug log
+
+
+def logging_anywhere(original: Callable[..., None], tell: Callable[[str], None]) -> Callable[..., None]:
+    """Upstream's ``Logger.__init__``, where the file of its debug log cannot be made.
+
+    Args:
+        original: upstream's.
+        tell: takes a line for the user.
+    """
+
+    def __init__(logger: Any, *args: Any, **options: Any) -> None:
+        try:
+            original(logger, *args, **options)
+        except OSError as error:
+            tell(
+                f"The debug log of qase-pytest cannot be written ({error}): it goes to the terminal alone. "
+                "Make the working directory writable."
+            )
+            type(logger)._log_file = os.devnull
+            original(logger, *args, **options)
+
+    return __init__
+
+
+def logging_or_not(original: Callable[..., None]) -> Callable[..., None]:
+    """Upstream's ``Logger.log``: its file has a relative path, and tests change the working directory."""
+
+    def log(logger: Any, message: str, level: str = "info") -> None:
+        with contextlib.suppress(OSError):
+            original(logger, message, level)
+
+    return log
 
 
 # Tests that upstream does not expect

@@ -42,6 +42,7 @@ class Bindings(NamedTuple):
         reader: stands around upstream's reading of its configuration.
         run_url: the page of a run, given project and id.
         run_file: file by which the controller of this session passes its run to its xdist workers.
+        tell: takes a line for the user.
     """
 
     client: type[FamacaseClient]
@@ -50,6 +51,7 @@ class Bindings(NamedTuple):
     reader: ConfigReader
     run_url: Callable[[str, Any], str]
     run_file: Any
+    tell: Callable[[str], None] = lambda line: None
 
 
 class Patch(NamedTuple):
@@ -117,6 +119,8 @@ TABLE: tuple[Patch, ...] = (
     # Upstream's defects that would mix sessions.
     Patch("plugin instance", "qase.pytest.plugin", "QasePytestPluginSingleton._instance", lambda b, _: None),
     Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
+    Patch("removing the run file", "qase.pytest.plugin", "QasePytestPlugin.drop_run_id",
+          lambda b, old: guards.dropping_run_file(old), (), required=False),
     Patch("lock file", "qase.pytest.plugin", "FileLock", lambda b, _: guards.NoLock),
     Patch("controller check", "qase.pytest.plugin", "is_xdist_controller", lambda b, _: guards.is_controller),
     Patch("runs of several projects in a worker", "qase.pytest.plugin", "QasePytestPlugin.load_run_from_lock",
@@ -126,6 +130,10 @@ TABLE: tuple[Patch, ...] = (
     Patch("database profiler", "qase.commons.profilers.db", "DatabaseProfilerSingleton._instance",
           lambda b, _: None, since=(4, 1, 0), required=False),
     # Upstream's defects that would end a session with INTERNALERROR, or lose an outcome.
+    Patch("opening the debug log", "qase.commons.logger", "Logger.__init__",
+          lambda b, old: guards.logging_anywhere(old, b.tell), required=False),
+    Patch("writing the debug log", "qase.commons.logger", "Logger.log",
+          lambda b, old: guards.logging_or_not(old), ("self", "message", "level"), required=False),
     Patch("title of a test", "qase.pytest.plugin", "QasePytestPlugin._get_title",
           lambda b, old: guards.titled(old), ("self", "item"), required=False),
     Patch("marks of a test", "qase.pytest.plugin", "QasePytestPlugin.pytest_collection_modifyitems",

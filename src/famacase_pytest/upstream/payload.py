@@ -84,7 +84,7 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
             "status": status,
             "start_time": _number(result.execution.start_time),
             "end_time": _number(result.execution.end_time),
-            "duration": _integer(result.execution.duration),
+            "duration": _duration(result.execution.duration),
             "stacktrace": _optional_text(result.execution.stacktrace),
             "thread": _optional_text(result.execution.thread),
         },
@@ -186,7 +186,7 @@ def _step(step: Any, files: _Files, depth: int) -> dict[str, Any]:
             "status": _status(step.execution.status)[0],
             "start_time": _number(step.execution.start_time),
             "end_time": _number(step.execution.end_time),
-            "duration": _integer(step.execution.duration),
+            "duration": _duration(step.execution.duration),
         }
     execution["attachments"] = [files.add(attachment) for attachment in attachments]
     wire: dict[str, Any] = {
@@ -370,6 +370,12 @@ def _number(value: Any) -> float | None:
 def _integer(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
+
+
+def _duration(value: Any) -> int | None:
+    """Milliseconds; none are negative, even if the clock was put back meanwhile."""
+    number = _integer(value)
+    return None if number is None else max(0, number)
 
 
 def _integers(values: Any) -> list[int] | None:

@@ -27,6 +27,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ProxyError
 
+from famacase_pytest.delivery.api.multipart import PartUnreadable
 from famacase_pytest.delivery.api.retry import Clock
 from famacase_pytest.delivery.system import System
 
@@ -342,7 +343,9 @@ class Http:
                 if exchange.ended is None:
                     return answer
                 failure = NoAnswer("")
-            except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+            except PartUnreadable:
+                raise  # of the body, not of the exchange
+            except Exception as error:  # noqa: BLE001 (a library that fakes HTTP may raise anything)
                 failure = NoAnswer(auth.scrub(_describe(error)), _may_pass(error))
         # Raised here, where the library's exception is out of sight: its text, its request and its frames
         # hold the Authorization header and the proxy's password.

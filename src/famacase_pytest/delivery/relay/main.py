@@ -25,7 +25,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import traceback
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
@@ -100,6 +101,7 @@ def main() -> None:
     if not line:
         return
     briefing = json.loads(line)
+    hide(briefing["tokens"].values())
     # The process may have been started before a plugin has set proxies or certificates.
     os.environ.clear()
     os.environ.update(briefing["environ"])
@@ -126,6 +128,19 @@ def main() -> None:
         if not orders.ended and not is_anything_left(outbox, ledger):
             outbox.remove()
     outbox.close()
+
+
+def hide(tokens: Collection[str]) -> None:
+    """Keep tokens out of tracebacks: any library may put a request's headers into its error."""
+
+    def tell(error: BaseException) -> None:
+        text = "".join(traceback.TracebackException.from_exception(error).format())
+        for token in tokens:
+            text = text.replace(token, "***")
+        print(text, end="", file=sys.stderr, flush=True)
+
+    sys.excepthook = lambda kind, error, trace: tell(error)
+    threading.excepthook = lambda failed: tell(failed.exc_value or failed.exc_type())
 
 
 def _serve(

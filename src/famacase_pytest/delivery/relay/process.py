@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import PASSING
 
 # What the interpreter runs. The directories that the session imports from come after its own, so that a file
 # of the project that is called like a module of the library does not take its place. ``main`` has closed
@@ -102,7 +103,9 @@ class RelayProcess:
             self._starts += 1
             try:
                 self._link, self._launched = self._launched or launch(self.briefing["environ"]), None
-            except Exception as error:  # noqa: BLE001 (an audit hook may raise anything; what it was is said)
+            except PASSING:
+                raise
+            except BaseException as error:  # noqa: BLE001 (an audit hook may raise anything; it is said)
                 self._starts = _STARTS
                 self.trouble = f"No relay process can be started ({type(error).__name__}: {error})"
                 return False
