@@ -14,6 +14,7 @@ api_token
 # qase-pytest calls these of what it is handed in place of a module or a pytest object.
 _.getenv
 _.typename
+_._log_file
 _.exconly
 _.get_closest_marker
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from famacase_pytest.upstream.config_reader import ConfigReader, OsView
+from famacase_pytest.upstream.config_reader import ConfigReader
 
 FILE = "./qase.config.json"
 
@@ -32,13 +32,13 @@ def test_the_file_is_the_merged_one_and_others_are_themselves(reader, tmp_path):
 def test_without_a_document_there_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "qase.config.json").write_text("{}", encoding="utf-8")
-    view = OsView(os, ConfigReader({}, {}, None, None))
+    view = ConfigReader({}, {}, None, None).os_view(os)
     assert view.path.exists(FILE) is False
 
 
 def test_the_view_of_os(reader, tmp_path, monkeypatch):
     monkeypatch.setenv("QASE_MODE", "of the process")
-    view = OsView(os, reader)
+    view = reader.os_view(os)
     assert view.environ == {"QASE_MODE": "report"}
     assert view.getenv("QASE_MODE") == "report"
     assert view.getenv("HOME", "none") == "none"

@@ -25,10 +25,13 @@ from famacase_pytest.upstream import speedups
 time_machine = pytest.importorskip("time_machine")
 
 
+host_info = speedups.host_info_like(host_data.get_host_info)
+
+
 def test_host_info_has_the_keys_of_upstream(monkeypatch):
     monkeypatch.setattr(host_data, "exec_command", lambda command, default_value="": "Version: 1")
     theirs = host_data.get_host_info("pytest", "qase-pytest")
-    ours = speedups.host_info_like(host_data.get_host_info)("pytest", "qase-pytest")
+    ours = host_info("pytest", "qase-pytest")
     assert set(ours) == set(theirs)
     told_by_a_process = {
         "packageManager",
@@ -48,12 +51,12 @@ def test_host_info_tells_the_versions_of_this_environment_and_starts_nothing(mon
         raise AssertionError("no process is needed")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    found = speedups.host_info("pytest", "qase-pytest")
+    found = host_info("pytest", "qase-pytest")
     assert found["framework"] == pytest.__version__
     assert found["reporter"]
     assert found["commons"]
     assert set(map(type, found.values())) == {str}
-    unknown = speedups.host_info(None, "a distribution that is not installed")
+    unknown = host_info(None, "a distribution that is not installed")
     assert (unknown["framework"], unknown["reporter"]) == ("", "")
 
 
@@ -125,7 +128,7 @@ def test_host_info_has_the_names_of_the_release():
 def test_host_info_has_no_v_before_a_version(monkeypatch):
     monkeypatch.setattr(speedups.importlib.metadata, "version", lambda name: "v1.2")
     monkeypatch.setattr(speedups.platform, "release", lambda: "v6.1")
-    found = speedups.host_info("pytest", "qase-pytest")
+    found = host_info("pytest", "qase-pytest")
     assert (found["framework"], found["release"]) == ("1.2", "6.1")
 
 

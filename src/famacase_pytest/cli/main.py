@@ -1,4 +1,4 @@
-"""The subcommands of `famacase`, and what they have in common."""
+"""The `famacase` command and the table of its subcommands."""
 
 from __future__ import annotations
 
@@ -11,50 +11,25 @@ from ..errors import FamacaseError
 from ..server import command as serve
 from . import demo, resend, runs
 
+# For each command: its name, its help, the function that adds its arguments, and the one that runs it.
 _COMMANDS = (
-    (
-        "serve",
-        "run a local back end, for trying, tests and offline work",
-        serve.add_arguments,
-        serve.run,
-    ),
-    (
-        "demo",
-        "report a sample suite to a local back end and show what arrived",
-        demo.add_arguments,
-        demo.run,
-    ),
-    (
-        "resend",
-        "send the results that earlier sessions could not deliver",
-        resend.add_arguments,
-        resend.run,
-    ),
-    (
-        "create",
-        "create a run for several jobs and print its id",
-        runs.add_create_arguments,
-        runs.create,
-    ),
-    (
-        "complete",
-        "complete a run",
-        runs.add_complete_arguments,
-        runs.complete,
-    ),
+    ("serve", "run a local back end, for trying, tests and offline work", serve.add_arguments, serve.run),
+    ("demo", "report a sample suite to a local back end and show what arrived", demo.add_arguments, demo.run),
+    ("resend", "send the results that earlier sessions could not deliver", resend.add_arguments, resend.run),
+    ("create", "create a run for several jobs and print its id", runs.add_create_arguments, runs.create),
+    ("complete", "complete a run", runs.add_complete_arguments, runs.complete),
 )
-"""Name, help, the function that adds the arguments, and the one that runs the command, of each command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands.
 
     Args:
-        arguments: those after the command's name; of this process if None.
+        arguments: command-line arguments without the program's name; those of this process if None.
 
     Returns:
-        The exit code: 0 if all went well, 1 if not, 130 after Ctrl-C; argparse itself ends with 2 over
-        wrong arguments.
+        The exit code: 0 for success, 1 for a failure, 130 after Ctrl-C. argparse exits with 2 on wrong
+        arguments.
     """
     parsed = _parser().parse_args(arguments)
     try:
@@ -67,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="famacase", description="Reporting to Famacase, beside pytest.")
+    parser = argparse.ArgumentParser(
+        prog="famacase", description="Runs, results and a local back end of Famacase."
+    )
     parser.add_argument("--version", action="version", version=f"famacase-pytest {__version__}")
     group = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text, add_arguments, run in _COMMANDS:

@@ -25,13 +25,13 @@ from ..settings.model import Settings
 from ..summary import counted
 from .settings import command_settings
 
-# Seconds to wait for the lock of a session: another process may be checking it at the same moment.
+# Seconds to wait for a session's lock, which another process may hold for a moment to check it.
 _LOCK_WAIT = 0.3
 
-# Seconds that sending one session's results may take; each call has its own, much shorter limits.
+# Seconds that sending one session's results may take; each call has its own, much shorter timeout.
 _DEADLINE = 24 * 3600.0
 
-# Rounds that may fail in a row although the back end answers, with growing pauses between them.
+# Rounds that may fail in a row, with growing pauses between them, while the back end answers.
 _ROUNDS = 6
 
 # Seconds between two updates of the progress line.
@@ -54,10 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to-run",
         type=_target,
         metavar="ID|new",
-        help="send to this run, or to a new one, instead of the run that the results were meant for",
+        help="send to this run, or to a new one, instead of the session's own run",
     )
     what.add_argument(
-        "--discard", metavar="SESSION", help="delete what waits of one session, by its name in --list"
+        "--discard", metavar="SESSION", help="delete the waiting results of one session, named as in --list"
     )
 
 
@@ -71,7 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     """List, send or discard, as the arguments say.
 
     Returns:
-        0 if nothing is left (with ``--list`` always), 1 if something is.
+        1 if something is left after sending, else 0.
+
+    Raises:
+        FamacaseError: a setting is wrong, or a session cannot be discarded.
     """
     if arguments.discard:
         return _discard(arguments)
@@ -85,26 +88,22 @@ def run(arguments: argparse.Namespace) -> int:
             for line in _describe(directory):
                 print(line)
         return 0
-    # A list, not a generator: all sessions are tried even if the first one fails.
+    # A list, so that all sessions are tried even if the first one fails.
     return 1 if any([_send(directory, settings, arguments.to_run) for directory in directories]) else 0
 
 
 def _directories(arguments: argparse.Namespace, settings: Settings | None) -> Iterator[Path]:
-    """The directories of the sessions that left something."""
+    """The directories of the sessions that left results."""
     if arguments.dir is not None:
-        bases = [arguments.dir]
-    else:
-        bases = [_usual_base(settings), *filter(is_private, wiring.spare_bases())]
-    for base in bases:
-        yield from sessions(base)
-
-
-def _usual_base(settings: Settings | None) -> Path:
+        yield from sessions(arguments.dir)
+        return
     try:
-        return wiring.outbox_base(settings or command_settings(), Path.cwd())
+        base = wiring.outbox_base(settings or command_settings(), Path.cwd())
     except SettingsError:
         # Listing and discarding need no valid settings.
-        return Path.cwd() / wiring.OUTBOX
+        base = Path.cwd() / wiring.OUTBOX
+    for place in (base, *filter(is_private, wiring.spare_bases())):
+        yield from sessions(place)
 
 
 def _discard(arguments: argparse.Namespace) -> int:
@@ -125,7 +124,7 @@ def _discard(arguments: argparse.Namespace) -> int:
 
 
 def _is_running(outbox: Outbox) -> bool:
-    """Whether the session of an outbox still runs. Raises OutboxUnavailable."""
+    """Whether the session of an outbox still runs."""
     presence = outbox.presence_lock()
     if not presence.acquire(_LOCK_WAIT):
         return True
@@ -137,19 +136,14 @@ def _is_running(outbox: Outbox) -> bool:
 
 
 def _describe(directory: Path) -> Iterator[str]:
-    """The lines that say what waits of one session: by run, with age and size."""
+    """The lines about one session: its age, and what waits for each run."""
     try:
-        outbox = Outbox.open(directory)
+        with Outbox.open(directory) as outbox:
+            yield from _describe_outbox(outbox)
     except OutboxGone:
         return
     except (OutboxTooNew, OutboxUnavailable) as error:
         yield f"{directory.name}: {error}"
-        return
-    with outbox:
-        try:
-            yield from _describe_outbox(outbox)
-        except (OutboxTooNew, OutboxUnavailable) as error:
-            yield f"  {error}"
 
 
 def _describe_outbox(outbox: Outbox) -> Iterator[str]:
@@ -184,7 +178,7 @@ def _duration(seconds: float) -> str:
 
 
 def _run_named(project: str, run_id: int) -> str:
-    """A run in words. A number below 0 stands for one that is not created yet."""
+    """A run in words; the id of a run that is not created yet is below 0."""
     return f"{project}, run {run_id}" if run_id > 0 else f"{project}, a run that is not created yet"
 
 
@@ -192,15 +186,15 @@ def _run_named(project: str, run_id: int) -> str:
 
 
 def _send(directory: Path, settings: Settings, to_run: str | None) -> bool:
-    """Send what waits of one session, and print what became of it. Only one process sends at a time.
+    """Send the waiting results of one session, and print how many were delivered.
 
     Args:
         directory: the session's.
         settings: with the address and the tokens.
-        to_run: ``new``, or the id of the run that its results are to go to; None for their own.
+        to_run: ``new`` or the id of another run; None for the session's own.
 
     Returns:
-        Whether something of it is left.
+        Whether something is left.
     """
     try:
         with Outbox.open(directory) as outbox:
@@ -215,7 +209,7 @@ def _send(directory: Path, settings: Settings, to_run: str | None) -> bool:
 
 
 class _Sending:
-    """Sends what waits in one outbox."""
+    """Sends the results in one outbox; only one process does so at a time."""
 
     def __init__(self, outbox: Outbox, settings: Settings) -> None:
         self._outbox = outbox
@@ -227,10 +221,10 @@ class _Sending:
             self._say("the session is still running and sends its results itself.")
             return True
         self._check_address()
-        right = outbox.delivery_lock()
-        if not right.acquire():
+        lock = outbox.delivery_lock()
+        if not lock.acquire():
             self._say("waiting for another process that is sending its results.")
-            right.acquire(None)
+            lock.acquire(None)
         ledger = outbox.ledger()
         finish_all(outbox)
         ledger.retry_rejected()
@@ -249,7 +243,7 @@ class _Sending:
             )
 
     def _redirect(self, ledger: Ledger, to_run: str, counts: Mapping[RunKey, Waiting]) -> None:
-        """Point the runs for which something waits to others, all of them or none."""
+        """Send the results of all runs to other runs; if one of these fails, none is redirected."""
         runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
         targets = {}
         with wiring.open_api(self._settings) as api:
@@ -268,7 +262,11 @@ class _Sending:
             ledger.record_run(project, run_id, target)
 
     def _deliver(self, ledger: Ledger, counts: Mapping[RunKey, Waiting]) -> str | None:
-        """Deliver what can be delivered; returns why the rest cannot, unless the ledger says it."""
+        """Deliver what can be delivered.
+
+        Returns:
+            Why something is left, if that is not in the ledger.
+        """
         outbox = self._outbox
         projects = sorted({project for project, _ in counts} | {run.project for run in outbox.runs()})
         if not projects:
@@ -294,7 +292,7 @@ class _Sending:
         return loop.away or loop.trouble
 
     def _report(self, ledger: Ledger, counts: Mapping[RunKey, Waiting], trouble: str | None) -> bool:
-        """Print what became of the results; returns whether something is left."""
+        """Print how many results were delivered, refused and left; returns whether any are left."""
         left = self._outbox.count_pending(ledger)
         rejected = ledger.rejected()
         for key, entry in counts.items():
@@ -334,11 +332,11 @@ def _results(counts: Mapping[RunKey, Waiting]) -> int:
 
 
 class _Progress:
-    """One line that counts up, on a terminal.
+    """A line on a terminal that counts the delivered results.
 
     Args:
-        total: results that are to be delivered.
-        left: counts those that still wait.
+        total: number of results to deliver.
+        left: counts the results that still wait.
     """
 
     def __init__(self, total: int, left: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""`famacase create` and `famacase complete`: one run for several jobs of a CI pipeline."""
+"""`famacase create` and `famacase complete`: one run for several CI jobs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def add_complete_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def create(arguments: argparse.Namespace) -> int:
-    """Create a run and print its id, alone on standard output, so that a script can take it."""
+    """Create a run and print only its id on standard output, for scripts.
+
+    Raises:
+        FamacaseError: a setting is wrong, or the back end refuses the run or cannot be reached.
+    """
     settings = command_settings()
     project = _project(arguments, settings)
     title = arguments.title or _value(settings.run_title) or "Automated run"
@@ -67,7 +71,11 @@ def create(arguments: argparse.Namespace) -> int:
 
 
 def complete(arguments: argparse.Namespace) -> int:
-    """Complete a run and print its address."""
+    """Complete a run and print its address.
+
+    Raises:
+        FamacaseError: a setting is wrong, or the back end refuses or cannot be reached.
+    """
     settings = command_settings()
     with wiring.open_api(settings) as api:
         api.complete_run(_project(arguments, settings), arguments.run_id)
@@ -78,13 +86,11 @@ def complete(arguments: argparse.Namespace) -> int:
 def _environment(
     arguments: argparse.Namespace, settings: Settings, api: ReporterApi, project: str
 ) -> int | None:
-    """The id of the environment, which is given as slug or number, as for a session."""
-    source: object
-    if arguments.environment:
-        given, source = arguments.environment, "--environment"
-    elif settings.environment is not None and settings.environment.value:
-        given, source = settings.environment.value, settings.environment.source
-    else:
+    """The id of the environment, which is given as a slug or as an id."""
+    given, source = arguments.environment, "--environment"
+    if not given and settings.environment is not None:
+        given, source = settings.environment.value, str(settings.environment.source)
+    if not given:
         return None
     if given.isdecimal():
         return int(given)
@@ -111,6 +117,7 @@ def _project(arguments: argparse.Namespace, settings: Settings) -> str:
     code = arguments.project or _value(settings.project)
     if not code:
         raise SettingsError(
-            "No project is set: a run belongs to one. Set FAMACASE_TESTOPS_PROJECT or --project."
+            "No project is set, and each run belongs to one: nothing is done. "
+            "Set FAMACASE_TESTOPS_PROJECT or --project."
         )
     return str(code)

@@ -1,4 +1,4 @@
-"""The settings of a command."""
+"""The settings of a subcommand."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..settings.sources import ConfigFiles
 
 
 def command_settings() -> Settings:
-    """Resolve the settings from the environment and the files of the current directory.
+    """Resolve the settings from the environment and the config files of the current directory.
 
     Raises:
-        SettingsError: a value is wrong, or there is no address.
+        SettingsError: a value is wrong, or no address is set.
     """
     # Commands need neither a mode nor a project.
     no_tests = {"qase_mode": "off", "qase_fallback": "off"}

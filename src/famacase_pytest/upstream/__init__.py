@@ -1,4 +1,4 @@
-"""All that knows qase-pytest and qase-python-commons; no other room imports them."""
+"""Everything that depends on qase-pytest and qase-python-commons; no other package here imports them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from types import CodeType
 from typing import Any
 
-# Upstream's plugin: the module, whatever name it was registered under.
+# The module of upstream's plugin, whatever name it was registered under.
 PLUGIN_MODULE = "qase.pytest.conftest"
 
 # The modules that read the environment.
@@ -20,10 +20,10 @@ def is_loaded(pluginmanager: Any) -> bool:
 
 
 def option_registration() -> Any:
-    """Upstream's own function that registers its command-line options, ``(parser, group) -> None``.
+    """Upstream's function that registers its command-line options, ``(parser, group) -> None``.
 
-    Where a release has moved it, one that registers nothing: the flags have no twins then, and that the
-    release is another one is said when its patches are checked.
+    If a release has moved it, the result registers nothing and the flags have no twins. That the release does
+    not fit is reported when the patches are checked.
     """
     try:
         from qase.pytest.options import QasePytestOptions
@@ -34,16 +34,14 @@ def option_registration() -> Any:
 
 
 def modes() -> tuple[str, ...]:
-    """The modes that the installed upstream has; ``testops_multi`` came with qase-pytest 8."""
+    """The modes of the installed upstream; ``testops_multi`` came with qase-pytest 8."""
     from qase.commons.models.config.qaseconfig import Mode
 
     return tuple(mode.value for mode in Mode)
 
 
 def environment_names() -> frozenset[str]:
-    """The ``QASE_*`` variables that the installed upstream reads: the string constants of its readers'
-    code.
-    """
+    """The ``QASE_*`` variables that the installed upstream reads, as found in its compiled code."""
     names: set[str] = set()
     for module in _READERS:
         if module in sys.modules:
@@ -69,33 +67,25 @@ def _collect(value: Any, module: str, names: set[str]) -> None:
 
 
 def set_aside_plugin_instance(monkeypatch: Any) -> None:
-    """Let a session that begins inside another one make a plugin instance of its own.
+    """Let a session inside another one make its own plugin instance.
 
     Args:
-        monkeypatch: pytest's ``MonkeyPatch``; its undoing gives the outer session's instance, and its run
-            file, back.
+        monkeypatch: pytest's ``MonkeyPatch``; undoing it restores the outer session's instance and run file.
     """
     from . import guards
 
-    _apply_row("plugin instance", monkeypatch)
+    monkeypatch.setattr("qase.pytest.plugin.QasePytestPluginSingleton._instance", None)
     monkeypatch.setattr("qase.pytest.plugin.QasePytestPlugin.meta_run_file", guards.nowhere())
 
 
 def leave_lock_file(monkeypatch: Any) -> None:
-    """Keep upstream, which does not report, from making its lock file in the working directory under xdist.
+    """Keep a silenced upstream from making its lock file in the working directory under xdist.
 
     Args:
         monkeypatch: pytest's ``MonkeyPatch``.
     """
-    # An upstream in which the row has moved stays as it is.
+    from . import guards
+
+    # An upstream that has moved the name is left alone.
     with contextlib.suppress(ImportError, AttributeError):
-        _apply_row("lock file", monkeypatch)
-
-
-def _apply_row(name: str, monkeypatch: Any) -> None:
-    """Apply a row of the table that needs no session's bindings."""
-    from .patches import TABLE, apply
-
-    for row in TABLE:
-        if row.name == name:
-            apply(row, monkeypatch, None)
+        monkeypatch.setattr("qase.pytest.plugin.FileLock", guards.NoLock)

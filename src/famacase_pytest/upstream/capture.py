@@ -1,8 +1,8 @@
-"""Each result in our hands before the next test starts, and each file when it is attached.
+"""Each result is stored before the next test starts, and each file when it is attached.
 
-Upstream collects up to 200 results and hands them over in a thread, with the files read at that moment:
-whatever a worker holds when it dies is lost, and so is a file that a test has deleted. Here a result is
-handed over when its test has finished, on the test's thread, which only has to store it.
+Upstream collects up to 200 results and sends them in a thread, which reads the files only then. A worker
+that dies loses the results it holds, and a file that a test has deleted is lost. Here each result is handed
+over when its test has finished, on the test's thread, which only stores it.
 """
 
 from __future__ import annotations
@@ -17,63 +17,50 @@ if TYPE_CHECKING:
     from ..delivery.transport import Transport
 
 
-class InlineThreading:
-    """The module ``threading`` with threads that run at once, in the place of upstream's sending threads.
+class InlineThread:
+    """Replaces the thread that upstream sends in: a thread that has not run yet is lost with its process."""
 
-    A thread that has not run yet is lost with its process.
-    """
+    def __init__(self, *, target: Callable[..., Any], args: Any = ()) -> None:
+        self._target = target
+        self._args = args
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-    class Thread:
-        """What upstream needs of a thread: its target is called by ``start``."""
-
-        def __init__(self, *, target: Callable[..., Any], args: Any = ()) -> None:
-            self._target = target
-            self._args = args
-
-        def start(self) -> None:
-            """Call the target, on this thread."""
-            self._target(*self._args)
+    def start(self) -> None:
+        """Call the target, on this thread."""
+        self._target(*self._args)
 
 
 def copying_attachments(original: Callable[..., None], transport: Callable[[], Transport | None]) -> Any:
-    """Upstream's ``Runtime.add_attachment``, which copies the file as it is at this moment.
+    """Upstream's ``Runtime.add_attachment``, which also copies the file as it is now.
 
     Args:
         original: upstream's.
-        transport: the session's, or None where nothing is sent, as in mode ``report``.
+        transport: returns the session's, or None where nothing is sent, as in mode ``report``.
     """
 
     def add_attachment(runtime: Any, attachment: Any) -> None:
         copies_to = transport()
-        if copies_to is not None:
-            copied = copies_to.copy(file_source(attachment, ref=""))
-            if copied is not None:
-                # Upstream copies the results of several projects deeply, and serialises them for its log: a
-                # function is one and the same for both, the copy is not.
-                setattr(attachment, COPIED, lambda: copied)
-                if not attachment.file_path and not copied.problem:
-                    # The content is safe; upstream would hold it in memory to the end of the test.
-                    attachment.content = ""
+        copied = copies_to.copy(file_source(attachment, ref="")) if copies_to is not None else None
+        if copied is not None:
+            # Upstream deep-copies the results of several projects and serialises them for its log. A function
+            # survives both, the copy itself does not.
+            setattr(attachment, COPIED, lambda: copied)
+            if not attachment.file_path and not copied.problem:
+                # The content is stored; upstream would hold it in memory to the end of the test.
+                attachment.content = ""
         original(runtime, attachment)
 
     return add_attachment
 
 
 class TestCapture:
-    """Follows the tests of a session, from one to the next.
+    """Hands the results of one session to its transport, test by test.
 
     Args:
         config: pytest's; upstream keeps its plugin there.
         transport: stores the results.
     """
 
-    __test__ = False  # for pytest, which would otherwise collect a class of this name
+    __test__ = False  # pytest would otherwise collect a class of this name
 
     def __init__(self, config: Any, transport: Transport) -> None:
         self._config = config
@@ -81,31 +68,26 @@ class TestCapture:
         self._options: PayloadOptions | None = None
 
     def started(self) -> None:
-        """Store the unfinished result of the test that begins, in case the process does not survive it."""
+        """Store the unfinished result of the test that starts, in case the process dies in it."""
         plugin = getattr(self._config, "qase", None)
         if plugin is None:
             return
         if self._options is None:
             self._options = PayloadOptions.from_config(plugin.reporter.config)
-        for code, run_id, result in begun(plugin):
+        for code, run_id, result in _begun(plugin):
             self._transport.begin(code, run_id, wire_result(result, self._options).payload)
 
     def finished(self) -> None:
         """Hand over the result of the test that has ended."""
         plugin = getattr(self._config, "qase", None)
         if plugin is not None:
-            flush(plugin)
-            # What upstream did not hand over now, it will not: its filter dropped it.
+            _flush(plugin.reporter.reporter)
+            # Upstream's filter dropped whatever it did not hand over now.
             self._transport.forget_begun()
 
 
-def flush(plugin: Any) -> None:
-    """Hand over what the reporter has collected.
-
-    Args:
-        plugin: upstream's ``QasePytestPlugin``.
-    """
-    reporter = plugin.reporter.reporter
+def _flush(reporter: Any) -> None:
+    """Hand over what upstream's reporter has collected."""
     if not hasattr(reporter, "client"):
         return  # a local report, or none
     statuses = getattr(reporter.config.testops, "status_filter", None) or ()
@@ -118,12 +100,16 @@ def flush(plugin: Any) -> None:
     else:
         if _drop_filtered(reporter.results, statuses):
             reporter._send_results()
-        # Upstream keeps every result, with its files, to the end, for a fallback that is not needed any more.
+        # Upstream keeps every result, with its files, for a fallback that is no longer needed.
         reporter.processed.clear()
 
 
 def _drop_filtered(results: list[Any], statuses: Any) -> bool:
-    """Leave out what upstream's filter would drop, since it logs a line for nothing; True if some is left."""
+    """Drop what upstream's filter would drop; upstream logs a line even for an empty batch.
+
+    Returns:
+        Whether any result is left.
+    """
     if statuses:
         results[:] = [
             result for result in results if result.get_status() and result.get_status() not in statuses
@@ -131,12 +117,8 @@ def _drop_filtered(results: list[Any], statuses: Any) -> bool:
     return bool(results)
 
 
-def begun(plugin: Any) -> Iterator[tuple[str, int, Any]]:
-    """The unfinished result of the test that has just begun: project, run and upstream's ``Result``.
-
-    Args:
-        plugin: upstream's ``QasePytestPlugin``.
-    """
+def _begun(plugin: Any) -> Iterator[tuple[str, int, Any]]:
+    """Project, run and upstream's unfinished ``Result`` of the test that has just started."""
     reporter = plugin.reporter.reporter
     result = plugin.runtime.result
     if result is None or plugin.ignore or not hasattr(reporter, "client"):

@@ -1,4 +1,4 @@
-"""The client that upstream's reporters talk to, with Famacase behind it."""
+"""The API client of upstream's reporters, for Famacase."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ if TYPE_CHECKING:
 
 
 class ReportingSession(Protocol):
-    """What the client needs of the session that it belongs to."""
+    """What the client needs of its session."""
 
     def transport(self) -> Transport:
-        """Where results go, opened when it is first needed."""
+        """Where results go, opened at its first use."""
 
     def run_url(self, code: str, run_id: Any) -> str:
-        """The page of a run."""
+        """The address of a run's page."""
 
     def has_run(self, code: str, run_id: int) -> bool:
-        """Whether a run has been created: one without results never is."""
+        """Whether the back end has created the run; it creates none without results."""
 
     def has_plan(self, code: str, plan_id: int) -> bool:
-        """Whether a run may name the plan."""
+        """Whether the plan exists, so that a run may name it."""
 
     def run_opened(self, code: str, run_id: int) -> None:
-        """Told of the run that results of a project go to."""
+        """Note the run that a project's results go to."""
 
     def could_not_start(self, error: ApiError) -> None:
-        """Told when the back end cannot be opened; upstream falls back."""
+        """Note that the back end cannot be opened; upstream falls back."""
 
     def could_not_complete(self, error: ApiError) -> None:
-        """Told when a run could not be completed or published."""
+        """Note that a run could not be completed or published."""
 
     def failed(self, error: BaseException) -> None:
         """Told of an internal error."""
 
 
 class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no types
-    """Takes the place of upstream's ``ApiV2Client``.
+    """Replaces upstream's ``ApiV2Client``.
 
-    Its methods have upstream's names and parameters; what they do is pass values to the session's transport.
-    Errors leave as ``ReporterException``, so that upstream's own retry does not multiply the attempts
-    already made.
+    The methods have upstream's names and parameters, and pass their values to the session's transport. They
+    raise ``ReporterException``, so that upstream does not retry what has been retried already.
 
     Args:
         config: upstream's ``QaseConfig``.
         logger: upstream's ``Logger``.
-        host_data, framework, reporter_name: what newer releases pass for their request headers; not used.
+        host_data: newer releases pass this and the following for their request headers; not used.
+        framework: not used.
+        reporter_name: not used.
     """
 
     session: ClassVar[ReportingSession]
@@ -73,12 +74,12 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         self._created: set[tuple[str, int]] = set()
 
     def get_project(self, project_code: str) -> None:
-        """Make sure that the project can be reported to; upstream falls back if that raises."""
+        """Check project and token; upstream falls back if this raises."""
         with self._reporting_failure(self.session.could_not_start):
             self.session.transport().open_project(project_code)
 
     def get_environment(self, environment: str, project_code: str) -> int | None:
-        """None: the environment is looked up by whoever creates the run."""
+        """None: the environment is looked up when the run is created."""
         return self.session.transport().environment_id(project_code, environment)
 
     def create_test_run(
@@ -89,7 +90,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         plan_id: Any = None,
         environment_id: Any = None,
     ) -> int:
-        """Create a run and return its id."""
+        """Create a run and return its provisional id, which is below 0."""
         body = self._run_body(project_code, title, description, plan_id, environment_id)
         with self._reporting_failure(self.session.could_not_start):
             run_id = self.session.transport().create_run(project_code, body)
@@ -98,7 +99,7 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         return run_id
 
     def check_test_run(self, project_code: str, run_id: Any) -> bool:
-        """Whether the run is there; upstream asks even for the run that it has just created."""
+        """Whether the run exists; upstream also asks this of the run that it has just created."""
         if (project_code, int(run_id)) in self._created:
             return True
         with self._reporting_failure(self.session.could_not_start):
@@ -115,13 +116,13 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         return found
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
-        """Store a batch of upstream's results."""
+        """Store a batch of results."""
         captured = [wire_result_or_remains(result, self._options) for result in results]
         with self._reporting_failure(self.session.could_not_complete):
             self.session.transport().put(project_code, int(run_id), captured)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
-        """Complete the run and log where it can be seen."""
+        """Complete the run and log its address."""
         with self._reporting_failure(self.session.could_not_complete):
             completed = self.session.transport().complete_run(
                 project_code,
@@ -133,24 +134,24 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
             self.logger.log(f"Famacase run link: {self.session.run_url(project_code, run_id)}", "info")
 
     def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
-        """The public link of the run, which upstream logs."""
+        """Publish the run; upstream logs the returned link."""
         with self._reporting_failure(self.session.could_not_complete):
             return self.session.transport().publish_run(project_code, int(run_id))
 
     @contextlib.contextmanager
     def _reporting_failure(self, tell: Callable[[ApiError], None]) -> Iterator[None]:
-        """Tell the session of an error in full, and upstream in its own kind of exception."""
+        """Pass an error to the session, and raise it as upstream's exception."""
         try:
             yield
         except ApiError as error:
             tell(error)
-            raise _said_already() from error
+            raise _told_already() from error
         except Exception as error:  # noqa: BLE001 (upstream prints its text, which may hold a token)
             self.session.failed(error)
-            raise _said_already() from None
+            raise _told_already() from None
 
     def _upload_attachment(self, project_code: str, attachment: Any) -> list[Any]:
-        """Upstream's reporters never call this; files travel with the results that refer to them."""
+        """Never called by upstream's reporters, but abstract in the base class."""
         raise NotImplementedError("Attachments are delivered together with their results.")
 
     def _run_body(
@@ -158,8 +159,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
     ) -> dict[str, Any]:
         """The contract's ``RunCreate``.
 
-        Tags, configurations and the external link are not passed by upstream: its client reads them from the
-        configuration, as is done here. A project of several has its own where the configuration gives them.
+        Upstream's client reads tags, configurations and the external link from the configuration, and so does
+        this one. With several projects, each can have its own tags and link.
         """
         testops = self.config.testops
         run = _project_run(self.config, project_code)
@@ -183,18 +184,19 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         return body
 
 
+def _told_already() -> Exception:
+    """What upstream is raised, which prints it too."""
+    error: Exception = ReporterException("Famacase could not be reached or refused; see the famacase line.")
+    return error
+
+
 def bound_to(session: ReportingSession) -> type[FamacaseClient]:
-    """A client of the given session; upstream makes the instances."""
+    """A client class for one session; upstream makes the instances."""
     return type("FamacaseClient", (FamacaseClient,), {"session": session})
 
 
-def _said_already() -> Any:
-    """The exception for upstream, which prints it too."""
-    return ReporterException("Famacase could not be reached or refused; see the famacase line.")
-
-
 def _project_run(config: Any, project_code: str) -> Any:
-    """The run's settings of one of several projects; None with a single project."""
+    """The run settings of one of several projects; None with a single project."""
     for project in getattr(getattr(config, "testops_multi", None), "projects", None) or ():
         if project.code == project_code:
             return project.run

@@ -1,8 +1,8 @@
-"""What upstream sees when it reads its configuration: our merged settings in the place of the process's own.
+"""Upstream reads its configuration from our merged settings.
 
-Upstream reads ``os.environ``, ``./qase.config.json`` and pytest's options. For the length of that one call
-it is given views that hold the settings as merged from ``FAMACASE_*`` and ``QASE_*`` sources; the process
-environment and the files stay as they are.
+Upstream reads ``os.environ``, ``./qase.config.json`` and pytest's options. During that one call it is given
+views with the settings merged from ``FAMACASE_*`` and ``QASE_*`` sources. The process environment and the
+files are not changed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Callable
 
-# The file that upstream asks for, in every release.
+from .views import View
+
+# The path that upstream opens, in every release.
 _FILE = "./qase.config.json"
 
 
 class ConfigReader:
-    """Stands around upstream's ``setup_config_manager``.
+    """Wraps upstream's ``setup_config_manager``.
 
     Args:
         environ: the environment that upstream is to see.
         options: destinations of upstream's command-line options and their values.
         document: the merged configuration file, or None if there is none.
-        owner: the pytest config of the session; another one, of a session inside a test, is left alone.
+        owner: the pytest config of the session. Another config belongs to a session that runs inside a test,
+            and is left alone.
 
     Attributes:
-        during: context in which the configuration's own patches stand; set by the installation of the
-            patches.
+        during: context that applies the patches of the configuration; set by ``Installation``.
     """
 
     def __init__(
@@ -54,56 +56,21 @@ class ConfigReader:
             if config is not self._owner:
                 return setup(config)
             with self.during():
-                return setup(_ConfigView(config, self._options))
+                option = argparse.Namespace(**{**vars(config.option), **self._options})
+                return setup(View(config, option=option))
 
         return setup_config_manager
 
-    def exists(self, path: Any) -> bool | None:
-        """Whether the configuration file is there; None for any other path."""
-        return self._document is not None if path == _FILE else None
+    def os_view(self, os: Any) -> Any:
+        """The module ``os`` with our environment and our configuration file."""
+
+        def exists(path: Any) -> bool:
+            return self._document is not None if path == _FILE else bool(os.path.exists(path))
+
+        return View(os, environ=self.environ, getenv=self.environ.get, path=View(os.path, exists=exists))
 
     def open(self, path: Any, *args: Any, **kwargs: Any) -> Any:
-        """``open`` for upstream's reader: the merged file in the place of its own."""
+        """``open`` for upstream's reader: its configuration file is the merged one."""
         if path == _FILE and self._document is not None:
             return io.StringIO(json.dumps(self._document))
         return builtins.open(path, *args, **kwargs)
-
-
-class OsView:
-    """The module ``os`` with an environment and a configuration file of our own."""
-
-    def __init__(self, module: Any, reader: ConfigReader) -> None:
-        self._module = module
-        self.environ = reader.environ
-        self.path = _PathView(module.path, reader)
-
-    def getenv(self, name: str, default: str | None = None) -> str | None:
-        """As ``os.getenv``."""
-        return self.environ.get(name, default)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-class _PathView:
-    def __init__(self, module: Any, reader: ConfigReader) -> None:
-        self._module = module
-        self._reader = reader
-
-    def exists(self, path: Any) -> bool:
-        answer = self._reader.exists(path)
-        return bool(self._module.exists(path)) if answer is None else answer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
-class _ConfigView:
-    """Pytest's config with upstream's options as merged."""
-
-    def __init__(self, config: Any, options: Mapping[str, Any]) -> None:
-        self._config = config
-        self.option = argparse.Namespace(**{**vars(config.option), **options})
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._config, name)

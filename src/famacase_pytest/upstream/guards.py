@@ -1,7 +1,7 @@
-"""Replacements for code of upstream that would stop a session or corrupt its results.
+"""Replacements for upstream code that would stop a session or corrupt its results.
 
-Each replacement calls upstream's own code wherever that works, so that a release without the defect goes on
-as it would without us.
+Each replacement calls upstream's own code wherever that works, so that a release without the defect is not
+affected.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import pytest
 
+from .views import View
+
 # The reports of a test that may have run in another process.
 _REPORTS: pytest.StashKey[list[Any]] = pytest.StashKey()
 
 
-# Sessions that would mix, or not start
+# Defects that mix sessions, or keep one from starting
 
 
 def is_controller(session: Any) -> bool:
-    """Whether this is no xdist worker.
+    """Whether a session runs in the xdist controller, or without xdist.
 
-    Upstream asks xdist, which looks for an option that is missing under ``-p no:xdist``. A worker is known
-    by what xdist gives it.
+    Upstream asks xdist, which fails under ``-p no:xdist`` because it reads an option of its own.
     """
     return not hasattr(session.config, "workerinput")
 
 
 class NoLock:
-    """Takes the place of upstream's file lock in the working directory.
+    """Replaces upstream's file lock in the working directory, which may be read-only.
 
-    The lock guards the file by which a run passes from controller to workers. That file is this session's
-    own and is complete before the first worker starts, so there is nothing to guard; and a working directory
-    may be read-only.
+    The lock guards the run file, through which workers learn their run. Each session has its own run file,
+    complete before the first worker starts, so no lock is needed.
     """
 
     def __init__(self, path: Any) -> None:
@@ -51,9 +51,9 @@ class NoLock:
 
 
 def nowhere() -> Path:
-    """A run file that nobody has written, for a session inside another one's test.
+    """The path of a run file that never exists.
 
-    Such a session removes the run file at its end; that of the outer session has to stay.
+    A session inside a test removes its run file at the end, and must not remove the outer session's.
     """
     return Path(os.devnull, "no-run")
 
@@ -78,10 +78,10 @@ def dropping_run_file(original: Any) -> Any:
 
 
 def loading_several_runs(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Upstream's ``load_run_from_lock``, by which a worker learns its run.
+    """Upstream's ``load_run_from_lock``, which reads a worker's run from the run file.
 
-    The releases that came with several projects write the runs of all of them into the file, read them back
-    as one, and start runs of the worker's own.
+    The first releases with several projects write one run for each project, read them back as a single run,
+    and then let the worker start runs of its own.
     """
 
     def load_run_from_lock(plugin: Any) -> None:
@@ -136,30 +136,15 @@ def logging_or_not(original: Callable[..., None]) -> Callable[..., None]:
 # Tests that upstream does not expect
 
 
-class _View:
-    """An object of pytest's with some attributes replaced; everything else, writing included, is its own."""
-
-    def __init__(self, real: Any, replaced: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "_real", real)
-        for name, value in replaced.items():
-            object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._real, name, value)
-
-
 def titled(original: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
     """Upstream's ``_get_title``, for items of any kind.
 
-    It reads an attribute that only test functions have; doctests and other items go by their name.
+    Upstream reads ``originalname``, which only test functions have. Doctests and other items get their name.
     """
 
     def _get_title(plugin: Any, item: Any) -> str:
         if not hasattr(item, "originalname"):
-            item = _View(item, {"originalname": item.name})
+            item = View(item, originalname=item.name)
         return original(plugin, item)
 
     return _get_title
@@ -168,12 +153,12 @@ def titled(original: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
 def with_plain_marks(original: Callable[..., None]) -> Callable[..., None]:
     """Upstream's ``pytest_collection_modifyitems``, for every form of ``parametrize`` that pytest takes.
 
-    It expects two positional arguments, or none and the names as text. A name is the first argument or a
-    keyword, the values follow or are a keyword, and further positional arguments are allowed.
+    Upstream expects exactly two positional arguments, or the names as a keyword. pytest also takes one
+    positional argument with the values as a keyword, and more than two positional arguments.
     """
 
     def pytest_collection_modifyitems(plugin: Any, session: Any, config: Any, items: list[Any]) -> None:
-        views: list[Any] = [_View(item, {"iter_markers": _plain_marks(item)}) for item in items]
+        views: list[Any] = [View(item, iter_markers=_plain_marks(item)) for item in items]
         original(plugin, session, config, views)
         # Upstream may have left items out.
         items[:] = [view._real for view in views]
@@ -186,7 +171,7 @@ def _plain_marks(item: Any) -> Callable[..., Iterator[Any]]:
         for mark in item.iter_markers(name=name):
             if mark.name == "parametrize" and len(mark.args) != 2:
                 names = mark.args[0] if mark.args else mark.kwargs.get("argnames", "")
-                yield _View(mark, {"args": (names, None)})
+                yield View(mark, args=(names, None))
             else:
                 yield mark
 
@@ -194,7 +179,7 @@ def _plain_marks(item: Any) -> Callable[..., Iterator[Any]]:
 
 
 class _NoException:
-    """Stands for the exception that a failure without one does not have."""
+    """The exception info of a failure that no exception caused."""
 
     typename = ""
 
@@ -205,22 +190,22 @@ class _NoException:
 def failing_without_exception(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """Upstream's ``_handle_failed_test``, for a failure that no exception caused.
 
-    A test that was expected to fail, strictly, and passed is one. Later releases of upstream call it
+    A test that passes although it was strictly expected to fail is one. Later releases of upstream call it
     "Test failed"; earlier ones end the session.
     """
 
     def _handle_failed_test(plugin: Any, call: Any) -> None:
         if call.excinfo is None:
-            call = _View(call, {"excinfo": _NoException()})
+            call = View(call, excinfo=_NoException())
         original(plugin, call)
 
     return _handle_failed_test
 
 
 def skipping_in_setup(original: Callable[..., Iterator[None]]) -> Callable[..., Any]:
-    """Upstream's ``pytest_runtest_makereport``, for a skip in the set-up that says no reason, or an xfail.
+    """Upstream's ``pytest_runtest_makereport``, for a skip without a reason, or an xfail, in the set-up.
 
-    Early releases take such a report's text apart without looking.
+    Early releases expect a reason in the report's text.
     """
 
     @pytest.hookimpl(wrapper=True)
@@ -231,8 +216,8 @@ def skipping_in_setup(original: Callable[..., Iterator[None]]) -> Callable[..., 
         seen = report
         if call.when == "setup" and report.skipped and not _has_reason(report.longrepr):
             reason = getattr(report, "wasxfail", "") or "no reason was given"
-            seen = _View(report, {"longrepr": ("", 0, f"Skipped: {reason}")})
-        # Upstream's is a wrapper of the old kind, which is sent an outcome and ends.
+            seen = View(report, longrepr=("", 0, f"Skipped: {reason}"))
+        # Upstream's is an old-style hook wrapper: it is sent an outcome, and ends.
         with contextlib.suppress(StopIteration):
             steps.send(SimpleNamespace(get_result=lambda: seen))
         return report
@@ -248,20 +233,20 @@ def _has_reason(longrepr: Any) -> bool:
 
 
 def note_report(plugin: Any, report: Any) -> None:
-    """Remember a report of the test under way: where a test ran elsewhere, nothing else tells its outcome."""
+    """Remember a report of the running test; a test that ran in another process has no other outcome."""
     result = plugin.runtime.result
     if result is not None and result.execution.status is not None:
-        return  # it ran here, as almost all tests do
+        return  # the test ran in this process
     item = plugin._current_item
-    # A controller hears the reports of its workers' tests too; none of those is under way here.
+    # A controller gets the reports of its workers' tests too, but does not run those.
     if item is not None and report.nodeid == item.nodeid:
         item.stash.setdefault(_REPORTS, []).append(report)
 
 
 def with_status(original: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Upstream's ``finish_pytest_item``, for tests that ran in a process of their own.
+    """Upstream's ``finish_pytest_item``, for tests that ran in another process.
 
-    Upstream takes the outcome from where a report is made, which pytest-forked does in the child.
+    Upstream takes the outcome where the report is made, which is the child process under pytest-forked.
     """
 
     def finish_pytest_item(plugin: Any) -> None:
@@ -270,7 +255,7 @@ def with_status(original: Callable[[Any], None]) -> Callable[[Any], None]:
         if item is not None and result is not None and result.execution.status is None:
             for report in item.stash.get(_REPORTS, ()):
                 _take_outcome(result, report, plugin.config.framework.pytest.xfail_status)
-            # The test may be run once more.
+            # The test may run once more.
             item.stash[_REPORTS] = []
         original(plugin)
 
@@ -278,18 +263,18 @@ def with_status(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _take_outcome(result: Any, report: Any, expected: Any) -> None:
-    """Give a result what one report says: status, message, stack trace.
+    """Set a result's status, message and stack trace from the report of one phase.
 
     Args:
         result: upstream's.
-        report: of one phase; of a child that died the phase is "???".
-        expected: the statuses of tests that were expected to fail, as the user has set them.
+        report: pytest's; the phase is "???" if the child process died.
+        expected: the user's statuses for tests that were expected to fail.
     """
     execution = result.execution
     reason = getattr(report, "wasxfail", None)
     if report.failed:
         if execution.status == "failed":
-            return  # what breaks after a failure does not replace it
+            return  # the first failure counts
         execution.status = "invalid" if report.when in ("setup", "teardown") else "failed"
         execution.stacktrace = report.longreprtext
         result.add_message(_failure(report))
@@ -301,11 +286,11 @@ def _take_outcome(result: Any, report: Any, expected: Any) -> None:
 
 
 def _failure(report: Any) -> str:
-    """The exception of a failed phase, in its own words where they can be found."""
+    """The message of the exception that failed a phase, or else the report's text."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
         return str(crash.message)
-    # A report that has come from another process may be text alone, in which pytest marks the exception.
+    # A report from another process may be plain text, in which pytest marks the exception with "E".
     text = str(report.longreprtext).strip()
     marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E  ")]
     return "\n".join(marked) or text or "Test failed"

@@ -1,11 +1,10 @@
-"""The patches as data: one row a patch, checked as a whole, installed and undone as one.
+"""The table of patches. It is checked as a whole, and installed and undone as a whole.
 
-Upstream offers no way to hand it another transport, so a short list of its names is rebound while a session
-runs. Each row says which name, which releases of qase-python-commons have it, what it must look like for the
-replacement to fit, and whether the session can go on without it. Rows are checked against the installed
-upstream before the first one is applied: half a swap would send results, and a token, to the wrong place.
+Upstream has no way to plug in another transport, so a short list of its names is rebound while a session
+runs. All rows are checked against the installed upstream before the first is applied: half of them would send
+results, and a token, to the wrong place.
 
-Adding support for a release of upstream means adding a row, or bounding one with ``before``.
+To support another release of upstream, add a row, or bound one with ``before``.
 """
 
 from __future__ import annotations
@@ -23,8 +22,9 @@ from qase.commons.client.base_api_client import BaseApiClient
 from ..errors import UpstreamMismatch
 from . import capture, guards, speedups
 from .client import FamacaseClient
-from .config_reader import ConfigReader, OsView
+from .config_reader import ConfigReader
 from .plan_loader import FamacasePlanLoader
+from .views import View
 
 if TYPE_CHECKING:
     from ..delivery.transport import Transport
@@ -33,15 +33,15 @@ Version = tuple[int, ...]
 
 
 class Bindings(NamedTuple):
-    """What the replacements are made from: the parts of one pytest session that upstream's code must reach.
+    """The parts of one pytest session that the replacements need.
 
     Args:
-        client: class that takes the place of upstream's API client.
-        plan_loader: class that takes the place of upstream's plan loader.
-        transport: where results go, or None as long as nothing has asked for it.
-        reader: stands around upstream's reading of its configuration.
-        run_url: the page of a run, given project and id.
-        run_file: file by which the controller of this session passes its run to its xdist workers.
+        client: class that replaces upstream's API client.
+        plan_loader: class that replaces upstream's plan loader.
+        transport: returns where results go, or None as long as nothing has asked for it.
+        reader: wraps upstream's reading of its configuration.
+        run_url: returns the address of a run's page, given project and id.
+        run_file: file through which the controller passes its run to its xdist workers.
         tell: takes a line for the user.
     """
 
@@ -55,20 +55,21 @@ class Bindings(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """One name of upstream's that is rebound.
+    """A name of upstream's that is rebound.
 
     Args:
-        name: what the row is for, as error messages call it.
+        name: the purpose of the row, for error messages.
         module: the module that holds the name.
         attribute: the name; ``Class.attribute`` for a member of a class.
-        replacement: makes the new value from the session's bindings and the old value.
-        parameters: the parameters that the old value must have, ``self`` included; None if it is no callable
-            or if its form does not matter.
-        since, before: the releases of qase-python-commons that have the name; ``before`` is excluded.
-        required: whether reporting is refused when the row does not fit; otherwise the row is left out.
-        scope: ``session``, or ``configuration`` for the length of upstream's ``setup_config_manager`` alone.
-        adds: the name is one that upstream does not have, such as a hook that it does not implement.
-        optional_group: ``speedups`` rows are left out when the user switches them off.
+        replacement: makes the new value from the bindings and the old value.
+        parameters: those that the old value must have, ``self`` included; None if they do not matter.
+        since: the first release of qase-python-commons that has the name.
+        before: the first release that no longer has it.
+        required: whether reporting is refused if the row does not fit; otherwise the row is left out.
+        scope: ``session``, or ``configuration`` for a row that is applied only during upstream's
+            ``setup_config_manager``.
+        adds: whether upstream does not have the name, such as a hook that it does not implement.
+        speedup: whether the row only saves time; the user can switch these rows off.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Patch(NamedTuple):
     required: bool = True
     scope: str = "session"
     adds: bool = False
-    optional_group: str | None = None
+    speedup: bool = False
 
     @property
     def path(self) -> str:
@@ -109,13 +110,13 @@ TABLE: tuple[Patch, ...] = (
           "QaseTestOpsMulti._QaseTestOpsMulti__prepare_link",
           lambda b, _: lambda reporter, code, ids, title: b.run_url(code, reporter.project_runs.get(code)),
           ("self", "project_code", "ids", "title"), since=(5, 0, 0)),
-    # What upstream's reader of the configuration sees of the process.
+    # The process as upstream's reader of the configuration sees it.
     Patch("environment of the configuration", "qase.commons.config", "os",
-          lambda b, old: OsView(old, b.reader), scope="configuration"),
+          lambda b, old: b.reader.os_view(old), scope="configuration"),
     Patch("files of the configuration", "qase.commons.config", "open",
           lambda b, _: b.reader.open, adds=True, scope="configuration"),
     Patch("environment of the log", "qase.commons.logger", "os",
-          lambda b, old: OsView(old, b.reader), scope="configuration"),
+          lambda b, old: b.reader.os_view(old), scope="configuration"),
     # Upstream's defects that would mix sessions.
     Patch("plugin instance", "qase.pytest.plugin", "QasePytestPluginSingleton._instance", lambda b, _: None),
     Patch("run file", "qase.pytest.plugin", "QasePytestPlugin.meta_run_file", lambda b, _: b.run_file),
@@ -148,47 +149,43 @@ TABLE: tuple[Patch, ...] = (
           lambda b, _: guards.note_report, adds=True, required=False),
     Patch("end of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
           lambda b, old: guards.with_status(old), ("self",), required=False),
-    # Every result and every file in our hands when its test has finished.
+    # Each result and each file is ours when its test has finished.
     Patch("sending thread", "qase.commons.reporters.testops", "threading",
-          lambda b, old: capture.InlineThreading(old)),
+          lambda b, old: View(old, Thread=capture.InlineThread)),
     Patch("sending thread of several projects", "qase.commons.reporters.testops_multi", "threading",
-          lambda b, old: capture.InlineThreading(old), since=(5, 0, 0)),
+          lambda b, old: View(old, Thread=capture.InlineThread), since=(5, 0, 0)),
     Patch("attaching a file", "qase.commons.models.runtime", "Runtime.add_attachment",
           lambda b, old: capture.copying_attachments(old, b.transport), ("self", "attachment")),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
           lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"),
-          required=False, optional_group="speedups"),
+          required=False, speedup=True),
     Patch("host data of the local report", "qase.commons.reporters.report", "get_host_info",
           lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"), since=(5, 0, 0),
-          required=False, optional_group="speedups"),
+          required=False, speedup=True),
     Patch("clock", "qase.commons.utils", "QaseUtils.get_real_time",
-          lambda b, old: speedups.real_time(old), (), since=(4, 1, 2),
-          required=False, optional_group="speedups"),
+          lambda b, old: speedups.real_time(old), (), since=(4, 1, 2), required=False, speedup=True),
     Patch("adding a result", "qase.commons.reporters.core", "QaseCoreReporter.add_result",
-          lambda b, old: speedups.DEBUG_TEXT.adding(old), ("self", "result"),
-          required=False, optional_group="speedups"),
+          lambda b, old: speedups.DEBUG_TEXT.adding(old), ("self", "result"), required=False, speedup=True),
     Patch("start of a test", "qase.pytest.plugin", "QasePytestPlugin.start_pytest_item",
-          lambda b, old: speedups.starting(old), ("self", "item"),
-          required=False, optional_group="speedups"),
+          lambda b, old: speedups.starting(old), ("self", "item"), required=False, speedup=True),
     Patch("text of a result", "qase.commons.models.basemodel", "BaseModel.__str__",
-          lambda b, old: speedups.DEBUG_TEXT.writing(old),
-          required=False, optional_group="speedups"),
+          lambda b, old: speedups.DEBUG_TEXT.writing(old), required=False, speedup=True),
 )  # fmt: skip
 
 
 def upstream_version(distribution: str = "qase-python-commons") -> str:
-    """The installed release of an upstream distribution, such as ``5.1.6``."""
+    """The installed version of an upstream distribution, such as ``5.1.6``."""
     return version(distribution)
 
 
 class Installation:
-    """The rows of one session: checked, installed, undone.
+    """Checks, installs and undoes the rows for one session.
 
     Args:
-        bindings: what the replacements are made from.
-        speedups: whether the rows that only save time are wanted.
-        table: the rows; tests pass doctored ones.
+        bindings: the parts of the session.
+        speedups: whether to include the rows that only save time.
+        table: the rows; tests pass others.
     """
 
     def __init__(
@@ -198,16 +195,14 @@ class Installation:
         self._monkeypatch = pytest.MonkeyPatch()
         installed = version_tuple(upstream_version())
         self.rows = tuple(
-            row
-            for row in table
-            if row.since <= installed < row.before and (speedups or row.optional_group != "speedups")
+            row for row in table if row.since <= installed < row.before and (speedups or not row.speedup)
         )
 
     def check(self) -> None:
-        """Compare every row with the upstream that is installed.
+        """Compare every row with the installed upstream, and leave out optional ones that do not fit.
 
         Raises:
-            UpstreamMismatch: a required row does not fit; nothing has been rebound.
+            UpstreamMismatch: a required row does not fit; nothing is rebound.
         """
         problems = []
         usable = []
@@ -227,7 +222,7 @@ class Installation:
             )
 
     def install(self) -> None:
-        """Rebind the rows of the session; those of the configuration wait for upstream's reading of it."""
+        """Rebind the session's names; those of the configuration follow when upstream reads it."""
         self._bindings.reader.during = self._configuration
         try:
             self._apply(self._monkeypatch, "session")
@@ -236,7 +231,7 @@ class Installation:
             raise
 
     def undo(self) -> None:
-        """Put every name back. Harmless when repeated."""
+        """Put every name back; may be repeated."""
         self._monkeypatch.undo()
 
     @contextlib.contextmanager
@@ -248,14 +243,9 @@ class Installation:
     def _apply(self, monkeypatch: pytest.MonkeyPatch, scope: str) -> None:
         for row in self.rows:
             if row.scope == scope:
-                apply(row, monkeypatch, self._bindings)
-
-
-def apply(row: Patch, monkeypatch: pytest.MonkeyPatch, bindings: Any) -> None:
-    """Rebind one name, to be put back when ``monkeypatch`` is undone."""
-    owner, attribute = _owner(row)
-    old = inspect.getattr_static(owner, attribute, None)
-    monkeypatch.setattr(owner, attribute, row.replacement(bindings, old), raising=False)
+                owner, attribute = _owner(row)
+                old = inspect.getattr_static(owner, attribute, None)
+                monkeypatch.setattr(owner, attribute, row.replacement(self._bindings, old), raising=False)
 
 
 def mismatch(row: Patch, bindings: Bindings) -> str | None:
@@ -280,7 +270,7 @@ def mismatch(row: Patch, bindings: Bindings) -> str | None:
 
 
 def version_tuple(text: str) -> Version:
-    """``"5.1.6"`` as ``(5, 1, 6)``; a part that is no number ends it."""
+    """``"5.1.6"`` as ``(5, 1, 6)``, up to the first part that is not a number."""
     numbers = []
     for part in text.split("."):
         if not part.isdigit():
@@ -305,7 +295,7 @@ def _parameters(value: Any) -> tuple[str, ...]:
 
 
 def _missing_methods(client: type[FamacaseClient]) -> str | None:
-    """Upstream's base class may have grown a method, or a parameter, that our client does not have."""
+    """Which method or parameter of upstream's base class our client lacks, if any."""
     if client.__abstractmethods__:
         return f"our client lacks {', '.join(sorted(client.__abstractmethods__))}"
     for name in sorted(BaseApiClient.__abstractmethods__):

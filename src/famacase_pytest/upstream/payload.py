@@ -1,8 +1,7 @@
-"""Upstream's ``Result``, of any supported release, to the wire's ``Result``.
+"""Translate upstream's ``Result``, of any supported release, into the wire's.
 
-What upstream's own client would have sent is sent; what its models hold beside that goes along where the
-contract (``docs/reporter-ingestion-v1.yaml``) has a place for it. Nothing that belongs to the caller is
-changed.
+The payload has everything that upstream's own client would send, and what its models hold beyond that where
+the contract (``docs/reporter-ingestion-v1.yaml``) has a place for it. The caller's objects are not changed.
 """
 
 from __future__ import annotations
@@ -13,34 +12,33 @@ from typing import Any, NamedTuple
 
 from ..delivery.models import Attachment as File
 from ..delivery.models import CapturedResult, clean_name, sendable
+from .views import View
 
-# The statuses that the contract knows (components/schemas/Status).
+# The contract's components/schemas/Status.
 STATUSES = frozenset(
     {"passed", "failed", "skipped", "blocked", "invalid", "untested", "disabled", "in_progress"}
 )
 
-# Steps nested deeper than this are listed under their ancestor at this depth: JSON parsers commonly give up
-# between 500 and 1,000 levels, and each step takes three.
+# Deeper steps are listed under their ancestor at this depth: many JSON parsers fail between 500 and 1,000
+# levels, and each step takes three.
 MAX_STEP_DEPTH = 100
 
-# The attribute of upstream's ``Attachment`` that remembers the copy made of it when it was attached: a
-# function that returns it.
+# The attribute of upstream's ``Attachment`` with a function that returns the copy made when it was attached.
 COPIED = "_famacase_copied"
 
-# Members of a request step's data that may hold megabytes; they travel as attachments, as upstream sends
-# them.
+# Members of a request step that may hold megabytes; upstream sends them as attachments, and so do we.
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
 
 
 class PayloadOptions(NamedTuple):
-    """What the session's configuration says about the form of a result.
+    """The session's settings for the form of a result.
 
     Args:
-        root_suite: title put above all suites of a result that has any.
+        root_suite: title above all suites of a result that has any.
         exclude_params: names of parameters that are not sent.
         defect: whether a failure asks the back end for a defect.
-        drop_video, drop_trace: Playwright records only failures, so the file of a test that did not fail is
-            stale.
+        drop_video: whether Playwright keeps videos of failures only, so that those of other tests are stale.
+        drop_trace: the same for its traces.
     """
 
     root_suite: str | None = None
@@ -51,7 +49,7 @@ class PayloadOptions(NamedTuple):
 
     @classmethod
     def from_config(cls, config: Any) -> PayloadOptions:
-        """Read the options from upstream's ``QaseConfig``; a release without one of them has its default."""
+        """Read the options from upstream's ``QaseConfig``; one that a release lacks has its default."""
         playwright = getattr(getattr(config, "framework", None), "playwright", None)
         return cls(
             root_suite=getattr(config, "root_suite", None) or None,
@@ -66,12 +64,12 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
     """Translate one result.
 
     Args:
-        result: ``qase.commons.models.Result`` of any supported release; left as it is.
-        options: what the session's configuration says about the form.
+        result: ``qase.commons.models.Result`` of any supported release; not changed.
+        options: the session's.
 
     Returns:
-        The payload, in which every attachment is ``{"id": ref, "file_name": ...}`` until the server has given
-        its id, and the files that these refs name.
+        The payload and its files. In the payload each attachment is ``{"id": ref, "file_name": ...}``, with
+        the file's ref until the server has given an id.
     """
     files = _Files(str(result.id))
     status, remark = _status(result.execution.status)
@@ -79,12 +77,10 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
         "id": str(result.id),
         "title": _text(result.title),
         "signature": _optional_text(result.signature),
-        "testops_ids": _integers(result.testops_ids),
+        "testops_ids": None if result.testops_ids is None else [int(number) for number in result.testops_ids],
         "execution": {
             "status": status,
-            "start_time": _number(result.execution.start_time),
-            "end_time": _number(result.execution.end_time),
-            "duration": _duration(result.execution.duration),
+            **_times(result.execution),
             "stacktrace": _optional_text(result.execution.stacktrace),
             "thread": _optional_text(result.execution.thread),
         },
@@ -114,13 +110,13 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
 
 
 def wire_result_or_remains(result: Any, options: PayloadOptions) -> CapturedResult:
-    """As ``wire_result``; of a result that cannot be translated, what identifies it and why.
+    """As ``wire_result``, or a minimal payload with a remark if the result cannot be translated.
 
-    A suite can put anything into a result, and one that is strange must not take others along.
+    A suite can put anything into a result, and one bad result must not cost the others of its batch.
     """
     try:
         return wire_result(result, options)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the result is not lost for it)
+    except Exception as error:  # noqa: BLE001 (no error may cost the result)
         status, _ = _status(result.execution.status)
         remark = f"Parts of this result could not be sent: {type(error).__name__}: {error}"
         return CapturedResult(
@@ -151,25 +147,25 @@ class _Files:
 
 
 def file_source(attachment: Any, ref: str) -> File:
-    """What upstream's ``Attachment`` stands for: a path, or bytes.
+    """The path or the bytes of upstream's ``Attachment``.
 
-    ``content`` is the text ``"null"`` beside a path in every release, so the path is looked at first.
+    The path comes first: beside a path, ``content`` is the text ``"null"`` in every release.
     """
     path = attachment.file_path or None
-    content = None if path else _bytes(attachment.content)
+    content = None if path else attachment.content
+    if content is not None and not isinstance(content, bytes):
+        content = str(content).encode("utf-8", "replace")
+    # Upstream takes its own enumeration, bytes and anything else as a mime type.
+    mime_type = _enum_value(attachment.mime_type)
+    if isinstance(mime_type, bytes):
+        mime_type = mime_type.decode("latin-1")
     return File(
         ref=ref,
         file_name=_text(attachment.file_name or "attachment"),
-        mime_type=_mime_type(attachment.mime_type),
+        mime_type=_text(mime_type) if mime_type else None,
         path=str(path) if path else None,
         content=content,
     )
-
-
-def _mime_type(given: Any) -> str | None:
-    """A mime type as text: upstream takes its own enumeration, bytes and whatever else."""
-    value = _enum_value(given)
-    return _text(value.decode("latin-1") if isinstance(value, bytes) else value) if value else None
 
 
 def _step(step: Any, files: _Files, depth: int) -> dict[str, Any]:
@@ -179,15 +175,10 @@ def _step(step: Any, files: _Files, depth: int) -> dict[str, Any]:
         attachments.extend(_request_attachments(step.data))
     execution: dict[str, Any]
     if step.execution.status == "untested":
-        # A step that never ran: upstream sends it as skipped, without times.
+        # The step never ran. Upstream sends it as skipped, without times.
         execution = {"status": "skipped", "start_time": None, "end_time": None, "duration": 0}
     else:
-        execution = {
-            "status": _status(step.execution.status)[0],
-            "start_time": _number(step.execution.start_time),
-            "end_time": _number(step.execution.end_time),
-            "duration": _duration(step.execution.duration),
-        }
+        execution = {"status": _status(step.execution.status)[0], **_times(step.execution)}
     execution["attachments"] = [files.add(attachment) for attachment in attachments]
     wire: dict[str, Any] = {
         "id": _optional_text(step.id),
@@ -201,19 +192,8 @@ def _step(step: Any, files: _Files, depth: int) -> dict[str, Any]:
     if depth < MAX_STEP_DEPTH:
         wire["steps"] = [_step(child, files, depth + 1) for child in step.steps]
     else:
-        wire["steps"] = [_step(_Childless(child), files, depth + 1) for child in _descendants(step)]
+        wire["steps"] = [_step(View(child, steps=()), files, depth + 1) for child in _descendants(step)]
     return wire
-
-
-class _Childless:
-    """A step seen without its children, which are listed beside it."""
-
-    def __init__(self, step: Any) -> None:
-        self._step = step
-        self.steps: tuple[Any, ...] = ()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._step, name)
 
 
 def _descendants(step: Any) -> list[Any]:
@@ -227,7 +207,7 @@ def _descendants(step: Any) -> list[Any]:
 
 
 def _step_data(kind: str, data: Any) -> dict[str, Any]:
-    """The text that upstream's client would send, beside the members of the step's own data class."""
+    """The members of the step's data, with the texts that upstream's client would send."""
     members = {
         name: _plain(value)
         for name, value in vars(data).items()
@@ -256,7 +236,7 @@ def _action(kind: str, data: Any) -> str:
         database = getattr(data, "database_type", None)
         return f"[{database}] {data.query}" if database else str(data.query)
     if kind == "assert":
-        # Upstream's client sends no text for this kind; the contract wants one.
+        # Upstream's client sends no text for this kind, but the contract requires one.
         return str(data.message or f"Expected {data.expected}, got {data.actual}")
     return str(data.action)
 
@@ -277,10 +257,9 @@ def _input_data(kind: str, data: Any) -> str | None:
 
 
 def _request_attachments(data: Any) -> list[Any]:
-    """Bodies and headers of a request step, made into attachments by upstream's own class.
+    """Bodies and headers of a request step, as attachments of upstream's class.
 
-    Upstream's client adds them to the step itself, so a batch that is sent twice has them twice; here they
-    are made for this payload alone.
+    They are not added to the step as upstream's client does: a batch sent twice would have them twice.
     """
     from qase.commons.models.attachment import Attachment
 
@@ -288,16 +267,12 @@ def _request_attachments(data: Any) -> list[Any]:
     for part in _REQUEST_PARTS:
         content = getattr(data, part, None)
         if content:
+            named = {"file_name": f"{part}.txt", "mime_type": "text/plain", "temporary": True}
             try:
-                attachment = Attachment(
-                    file_name=f"{part}.txt", content=content, mime_type="text/plain", temporary=True
-                )
+                made.append(Attachment(content=content, **named))
             except (AttributeError, TypeError, ValueError):
-                # Upstream writes headers as JSON by way of __dict__, which some mappings do not have.
-                attachment = Attachment(
-                    file_name=f"{part}.txt", content=str(content), mime_type="text/plain", temporary=True
-                )
-            made.append(attachment)
+                # Upstream writes headers as JSON through __dict__, which some mappings do not have.
+                made.append(Attachment(content=str(content), **named))
     return made
 
 
@@ -315,7 +290,7 @@ def _suites(relations: Any) -> list[dict[str, Any]]:
 
 
 def _params(params: Mapping[Any, Any], excluded: frozenset[str]) -> dict[str, str]:
-    # An empty value is sent as "empty", as by upstream's client.
+    # Upstream's client sends an empty value as "empty".
     return {
         _text(name): "empty" if value == "" else _text(value)
         for name, value in params.items()
@@ -324,7 +299,7 @@ def _params(params: Mapping[Any, Any], excluded: frozenset[str]) -> dict[str, st
 
 
 def _status(status: Any) -> tuple[str | None, str | None]:
-    """The contract's status, and a remark where it had to be replaced."""
+    """The contract's status, and a remark if it replaces another."""
     if status is None:
         return None, None
     text = str(status)
@@ -340,20 +315,24 @@ def _message(message: Any, remark: str | None) -> str | None:
     return None if message is None else _text(message)
 
 
+def _times(execution: Any) -> dict[str, Any]:
+    duration = _number(execution.duration)
+    return {
+        "start_time": _number(execution.start_time),
+        "end_time": _number(execution.end_time),
+        # In milliseconds; the clock may have been put back meanwhile.
+        "duration": None if duration is None else max(0, int(duration)),
+    }
+
+
 def _enum_value(value: Any) -> Any:
     return getattr(value, "value", value)
-
-
-def _bytes(content: Any) -> bytes:
-    if isinstance(content, bytes):
-        return content
-    return str(content).encode("utf-8", "replace")
 
 
 def _text(value: Any) -> str:
     try:
         return sendable(str(value))
-    except Exception as error:  # noqa: BLE001 (any object of a test may be here; what is wrong is shown)
+    except Exception as error:  # noqa: BLE001 (any object's __str__ may be called)
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
@@ -367,27 +346,12 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _integer(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _duration(value: Any) -> int | None:
-    """Milliseconds; none are negative, even if the clock was put back meanwhile."""
-    number = _integer(value)
-    return None if number is None else max(0, number)
-
-
-def _integers(values: Any) -> list[int] | None:
-    return None if values is None else [int(value) for value in values]
-
-
 def _plain(value: Any) -> Any:
-    """A value that JSON has, for members whose type the contract leaves open."""
+    """A JSON value, for members of any type in the contract."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        # Most parsers take no longer numbers, and Python writes none of more than 4,300 digits.
+        # Most parsers fail on larger numbers, and Python writes none of more than 4,300 digits.
         return int(value) if -(2**63) <= value < 2**63 else _text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

@@ -6,19 +6,20 @@ from typing import ClassVar, Protocol
 
 
 class PlanReader(Protocol):
-    """What the plan loader needs of the session that it belongs to."""
+    """What the plan loader needs of its session."""
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
-        """The ids of the cases that a plan holds."""
+        """The ids of a plan's cases."""
 
 
 class FamacasePlanLoader:
-    """Takes the place of upstream's ``TestOpsPlanLoader``.
+    """Replaces upstream's ``TestOpsPlanLoader``.
 
-    Upstream restricts the run to the returned cases, and runs everything when there are none.
+    Upstream runs only the returned cases, and runs everything when there are none.
 
     Args:
-        api_token, host: upstream's; not used, since the session knows the real ones.
+        api_token: upstream's; not used, since the session knows the real one.
+        host: not used either.
     """
 
     session: ClassVar[PlanReader]
@@ -27,15 +28,15 @@ class FamacasePlanLoader:
         self.case_list: list[int] = []
 
     def load(self, code: str, plan_id: int) -> list[int]:
-        """The ids of the cases that the plan holds.
+        """The ids of a plan's cases.
 
         Raises:
-            ApiError: the plan cannot be read; upstream says so and runs all tests.
+            ApiError: the plan cannot be read; upstream logs it and runs all tests.
         """
         self.case_list = self.session.plan_cases(code, int(plan_id))
         return self.case_list
 
 
 def bound_to(session: PlanReader) -> type[FamacasePlanLoader]:
-    """A plan loader of the given session; upstream makes the instances."""
+    """A plan loader class for one session; upstream makes the instances."""
     return type("FamacasePlanLoader", (FamacasePlanLoader,), {"session": session})

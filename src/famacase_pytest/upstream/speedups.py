@@ -1,6 +1,6 @@
-"""Upstream's hot spots: the same meaning, less time.
+"""Faster replacements for upstream's hot spots, with the same meaning.
 
-``docs/performance.md`` has the profiles that led here. Nothing depends on any of these replacements.
+``docs/performance.md`` has the profiles. Nothing depends on any of these replacements.
 """
 
 from __future__ import annotations
@@ -14,49 +14,38 @@ from typing import Any, Callable
 
 import pytest
 
+from .views import View
+
 
 def host_info_like(upstream: Callable[..., Any]) -> Callable[[str | None, str | None], dict[str, str]]:
-    """What takes the place of upstream's ``get_host_info``.
+    """Upstream's ``get_host_info``, without starting a process.
+
+    Upstream asks the ``pip`` on PATH, which may belong to another environment. Here the versions are those of
+    the running environment, or an empty text where one is not known.
 
     Args:
-        upstream: upstream's own, for the names that it gives to two of the values.
+        upstream: upstream's own; newer releases call the versions of Python and pip ``language`` and
+            ``packageManager``, older ones ``python`` and ``pip``.
     """
     renamed = _mentions(upstream.__code__, "packageManager")
 
     def get_host_info(framework: str | None, reporter_name: str | None) -> dict[str, str]:
-        return host_info(framework, reporter_name, renamed=renamed)
+        return {
+            "system": platform.system().lower(),
+            "machineName": platform.node(),
+            "release": _without_prefix(platform.release()),
+            "version": _without_prefix(_operating_system()),
+            "arch": platform.machine(),
+            "language" if renamed else "python": platform.python_version(),
+            "packageManager" if renamed else "pip": _version("pip"),
+            "framework": _version(framework),
+            "reporter": _version(reporter_name),
+            "commons": _version("qase-python-commons"),
+            "apiClientV1": _version("qase-api-client"),
+            "apiClientV2": _version("qase-api-v2-client"),
+        }
 
     return get_host_info
-
-
-def host_info(framework: str | None, reporter_name: str | None, *, renamed: bool = True) -> dict[str, str]:
-    """What upstream tells about the machine and the versions, without starting a process.
-
-    Upstream asks the ``pip`` on PATH, which may be that of another environment; this tells the versions of
-    the environment that runs.
-
-    Args:
-        framework, reporter_name: distributions whose versions are wanted, or None.
-        renamed: whether the versions of Python and pip are called ``language`` and ``packageManager``, as by
-            newer releases, and not ``python`` and ``pip``.
-
-    Returns:
-        The keys of upstream's ``get_host_info``; an empty text where something is not known.
-    """
-    return {
-        "system": platform.system().lower(),
-        "machineName": platform.node(),
-        "release": _without_prefix(platform.release()),
-        "version": _without_prefix(_operating_system()),
-        "arch": platform.machine(),
-        "language" if renamed else "python": platform.python_version(),
-        "packageManager" if renamed else "pip": _version("pip"),
-        "framework": _version(framework),
-        "reporter": _version(reporter_name),
-        "commons": _version("qase-python-commons"),
-        "apiClientV1": _version("qase-api-client"),
-        "apiClientV2": _version("qase-api-v2-client"),
-    }
 
 
 def _version(distribution: str | None) -> str:
@@ -69,7 +58,7 @@ def _version(distribution: str | None) -> str:
 
 
 def _without_prefix(version: str) -> str:
-    # Upstream builds its headers from these and puts a "v" of its own before them.
+    # Upstream builds headers from these and adds its own "v".
     return version[1:] if version.startswith("v") else version
 
 
@@ -91,27 +80,27 @@ def _operating_system() -> str:
 
 
 def _mentions(code: CodeType, text: str) -> bool:
-    """Whether a function has a text among its constants; the keys of a dict may stand there as one tuple."""
+    """Whether a text is among a function's constants, where the keys of a dict may be one tuple."""
     return any(
         text == constant or (isinstance(constant, tuple) and text in constant) for constant in code.co_consts
     )
 
 
 def real_time(upstream: Any) -> Any:
-    """The clock to bind in the place of upstream's ``get_real_time``.
+    """Upstream's ``get_real_time``, without a search for the C library at each call.
 
     Args:
-        upstream: upstream's own static method, kept where libc cannot be loaded by handle.
+        upstream: upstream's own static method, returned if the C library cannot be loaded.
     """
     clock = _libc_clock()
     return upstream if clock is None else staticmethod(clock)
 
 
 def _libc_clock() -> Callable[[], float] | None:
-    """A clock that no Python library can move, or None where libc cannot be loaded.
+    """A clock that no Python library can move, or None if the C library cannot be loaded.
 
-    ``CDLL(None)`` is the process itself, which has its C library loaded already, glibc and musl alike;
-    upstream searches for the library's file by starting ``ldconfig``, at each call.
+    ``CDLL(None)`` is the process itself, with its C library, glibc or musl. Upstream starts ``ldconfig`` to
+    find the library's file, at each call.
     """
     if sys.platform == "win32":
         return None
@@ -120,35 +109,33 @@ def _libc_clock() -> Callable[[], float] | None:
 
         gettimeofday = ctypes.CDLL(None).gettimeofday
     except (ImportError, OSError, AttributeError):
-        # No ctypes in this Python, one that is linked statically, a libc without the function.
+        # A Python without ctypes, a static one, or a C library without the function.
         return None
 
     class Timeval(ctypes.Structure):
         _fields_ = (("seconds", ctypes.c_long), ("microseconds", ctypes.c_long))
 
-    reference = ctypes.byref
-
     def clock() -> float:
         now = Timeval()
-        gettimeofday(reference(now), None)
+        gettimeofday(ctypes.byref(now), None)
         return float(now.seconds + now.microseconds / 1e6)
 
     return clock
 
 
 class DebugText:
-    """Keeps a result from being serialised for a debug line that is not printed.
+    """Saves serialising a result for a debug line that is not printed.
 
-    Upstream's ``add_result`` begins with ``log_debug(f"Adding result {result}")``: the text, with all
-    attachments in it, is made before the logger can say that nobody wants it. So the result is told that the
-    next text made of it is that one. All other texts, and with debug on this one too, are as they were.
+    Upstream's ``add_result`` begins with ``log_debug(f"Adding result {result}")``, which serialises the
+    result with all its attachments even if debug is off. With debug off, the first ``str()`` of the result
+    during ``add_result`` returns a short text instead; every other one is unchanged.
     """
 
     def __init__(self) -> None:
         self._next: Any = None
 
     def adding(self, upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-        """What takes the place of ``QaseCoreReporter.add_result``."""
+        """Upstream's ``QaseCoreReporter.add_result``, which announces the result to ``writing``."""
 
         def add_result(reporter: Any, result: Any) -> None:
             if not reporter.reporter or getattr(reporter.logger, "debug", True):
@@ -162,7 +149,7 @@ class DebugText:
         return add_result
 
     def writing(self, upstream: Callable[..., str]) -> Callable[..., str]:
-        """What takes the place of ``BaseModel.__str__``, of which results are the only ones meant."""
+        """Upstream's ``BaseModel.__str__``, except for the announced result."""
 
         def __str__(model: Any, *args: Any, **kwargs: Any) -> str:
             if self._next is model:
@@ -176,44 +163,14 @@ class DebugText:
 DEBUG_TEXT = DebugText()
 
 
-class _Marked:
-    """A test item whose marks have been gone through; everything else is the item's own.
-
-    Args:
-        item: pytest's.
-    """
-
-    __slots__ = ("_by_name", "_item", "_marks")
-
-    def __init__(self, item: Any) -> None:
-        self._item = item
-        self._marks = tuple(item.iter_markers())
-        self._by_name: dict[str, list[Any]] = {}
-        for mark in self._marks:
-            self._by_name.setdefault(mark.name, []).append(mark)
-
-    def iter_markers(self, name: str | None = None) -> Iterator[Any]:
-        """As pytest's."""
-        return iter(self._marks if name is None else self._by_name.get(name, ()))
-
-    def get_closest_marker(self, name: str, default: Any = None) -> Any:
-        """As pytest's."""
-        found = self._by_name.get(name)
-        return found[0] if found else default
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._item, name)
-
-
 def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """What takes the place of upstream's ``start_pytest_item``.
+    """Upstream's ``start_pytest_item``, with the item's marks collected once.
 
-    It asks a dozen times for marks, and pytest goes through all marks of a test, its class, its module and
-    its packages for each answer. They do not change in between.
+    Upstream asks for marks a dozen times, and each time pytest goes through all marks of the test, its class,
+    its module and its packages. They do not change in between.
 
-    And it is called again when a test has ended, in case that the test is run once more. Where nobody can do
-    that, the second result is made without what the marks say: it only takes, and loses, what is added to it
-    before the next test.
+    Upstream also calls it when a test has ended, in case the test runs again. If no plugin can run it again,
+    the second result is made without reading the marks: whatever is added to it is discarded.
     """
     from qase.commons.models.result import Result
 
@@ -221,16 +178,31 @@ def starting(upstream: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]
         if plugin._current_item is item and _runs_once(plugin, item.config):
             plugin.runtime.result = Result(title=item.name, signature="")
         else:
-            upstream(plugin, _Marked(item))
+            upstream(plugin, _with_collected_marks(item))
 
     return start_pytest_item
+
+
+def _with_collected_marks(item: Any) -> Any:
+    marks = tuple(item.iter_markers())
+    by_name: dict[str, list[Any]] = {}
+    for mark in marks:
+        by_name.setdefault(mark.name, []).append(mark)
+
+    def iter_markers(name: str | None = None) -> Iterator[Any]:
+        return iter(marks if name is None else by_name.get(name, ()))
+
+    def get_closest_marker(name: str, default: Any = None) -> Any:
+        return by_name[name][0] if name in by_name else default
+
+    return View(item, iter_markers=iter_markers, get_closest_marker=get_closest_marker)
 
 
 _RUNS_ONCE: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def _runs_once(plugin: Any, config: pytest.Config) -> bool:
-    """Whether only pytest itself runs tests; another plugin that implements the protocol may repeat them."""
+    """Whether each test runs once: another plugin that implements the protocol may repeat tests."""
     if _RUNS_ONCE not in config.stash:
         implementations = config.hook.pytest_runtest_protocol.get_hookimpls()
         config.stash[_RUNS_ONCE] = all(
