@@ -252,13 +252,21 @@ LEFT = """
             if ours and b"relay.main" in command:
                 yield int(os.path.basename(name))
 
+    def is_dead(pid):
+        # Its command is gone before its pipe is closed, which is what the session sees of its end.
+        try:
+            state = pathlib.Path("/proc", str(pid), "stat").read_bytes()
+        except OSError:
+            return True
+        return state.rpartition(b") ")[2][:1] in (b"Z", b"X")
+
     def kill_relay():
         for _ in range(10_000):
             found = set(relays())  # one that has just been started shows only when its program runs
             if found:
                 for pid in found:
                     os.kill(pid, signal.SIGKILL)
-                while found & set(relays()):
+                while not all(map(is_dead, found)):
                     pass
                 # The session looks after its relay with the next result, but not more often than this.
                 threading.Event().wait(0.1)

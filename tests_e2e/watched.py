@@ -110,11 +110,20 @@ class Watched:
         """Kill the relay, and wait until it is gone."""
         pid = self.relay()
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: check(pid not in self.processes()), f"the relay {pid} does not die")
+        eventually(lambda: check(is_dead(pid)), f"the relay {pid} does not die")
 
     def alone(self) -> None:
         """Wait until no process of the project's sessions is there any more."""
         eventually(lambda: check(not self.processes()), lambda: f"still there: {self.processes()}")
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process has closed all that it held; its command is gone before."""
+    try:
+        state = Path("/proc", str(pid), "stat").read_bytes()
+    except OSError:
+        return True
+    return state.rpartition(b") ")[2][:1] in (b"Z", b"X")
 
 
 def check(condition: bool) -> None:

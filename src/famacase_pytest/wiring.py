@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +194,7 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox 
         "created": time.time(),
     }
     problem = None
-    for base in (outbox_base(settings, rootdir), *filter(make_private, spare_bases())):
+    for base in _bases(settings, rootdir):
         outbox = None
         try:
             outbox = Outbox.create(base, meta)
@@ -217,6 +217,12 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox 
         "is away then, they are lost."
     )
     return None, None
+
+
+def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:
+    yield outbox_base(settings, rootdir)
+    # One at a time: a base is made when it is asked for.
+    yield from filter(make_private, spare_bases())
 
 
 def _writer(settings: Settings, outbox: Outbox, process: str) -> Writer:

@@ -41,6 +41,10 @@ from famacase_pytest.errors import ApiError
 # closes.
 _LAST_WORDS = 1.0
 
+# Seconds that a process may take to die when its pipe is closed, and between two looks at whether it has.
+_DYING = 2.0
+_LOOK = 0.05
+
 _QUESTIONS = ("check_project", "environment", "plan", "check_run")
 
 
@@ -82,6 +86,14 @@ class _Orders:
         """Whether the session's process died. The pipe alone does not tell: a test's child can hold it."""
         return not self.ended and not self.left_alone and not is_running(self._parent)
 
+    def wait_for_death(self) -> bool:
+        """Whether the session's process died. Its pipe is closed a moment before that shows."""
+        looks = 0 if self.ended else int(_DYING / _LOOK)
+        while looks and not self.session_died:
+            threading.Event().wait(_LOOK)
+            looks -= 1
+        return self.session_died
+
     def next(self, timeout: float) -> dict[str, Any] | None:
         """The next order, or None after a while."""
         with self._condition:
@@ -122,10 +134,12 @@ def main() -> None:
         ledger = outbox.ledger()
         loop = open_loop(outbox, ledger, briefing, api, cancelled)
         _serve(outbox, ledger, loop, UnstoredResults(api, briefing["workers"]), orders)
-        if orders.left_alone or orders.session_died:
+        # Of a session that lives and has lost the pipe, the outbox is still in use.
+        is_over = orders.left_alone or orders.wait_for_death()
+        if is_over:
             _finish_alone(outbox, loop, orders, float(briefing["drain_timeout"]))
         loop.stop()
-        if not orders.ended and not is_anything_left(outbox, ledger):
+        if is_over and not is_anything_left(outbox, ledger):
             outbox.remove()
     outbox.close()
 
