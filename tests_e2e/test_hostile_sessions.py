@@ -55,7 +55,9 @@ def hostile(project, server, runs, tmp_path):
         created = runs.only()
         assert (created["status"], created["stats"]) == ("completed", {"passed": passed}), outcome.output
         results = runs.results(created)
-        assert len({result["title"] for result in results}) == len(results) == passed
+        assert (
+            len({result["signature"] + str(result["params"]) for result in results}) == len(results) == passed
+        )
         assert outcome.lines(f"famacase: {passed} results delivered to ")
         assert stored_files(server, mark) == [f"{mark}-{name}.txt" for name in files]
         Watched(project).alone()

@@ -53,6 +53,9 @@ class Session:
         link: of a relay that has been launched already.
     """
 
+    # Taken here, since tests replace it.
+    _getpid = staticmethod(os.getpid)
+
     def __init__(
         self, config: pytest.Config, settings: Settings, notices: Sequence[str], link: Link | None = None
     ) -> None:
@@ -73,6 +76,8 @@ class Session:
         self._controller: ControllerTransport | None = None
         self._capture: TestCapture | None = None
         self._runs: dict[str, int] = {}
+        # The process that the last test was started in.
+        self._pid = self._getpid()
         # Whether the last test is over, and how far delivery came has not been said.
         self._is_unsaid = False
         self._plan_cases: dict[str, list[int]] = {}
@@ -125,6 +130,7 @@ class Session:
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""
+        self._leave_to_parent()
         try:
             if self._installation is not None:
                 self._installation.undo()
@@ -136,6 +142,7 @@ class Session:
 
     def transport(self) -> Transport:
         """Where results go, and who answers upstream's questions."""
+        self._leave_to_parent()
         if self._transport is None:
             self._open_transport()
         assert self._transport is not None
@@ -231,11 +238,14 @@ class Session:
 
     def test_started(self) -> None:
         """Store the unfinished result of the test, in case the process does not survive it."""
+        # A test runner may fork for each test.
+        self._pid = self._getpid()
         if self._capture is not None:
             self._capture.started()
 
     def test_finished(self) -> None:
         """Store the result of the test before the next one starts."""
+        self._leave_to_parent()
         if self._capture is not None:
             self._capture.finished()
 
@@ -272,6 +282,7 @@ class Session:
 
     def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
+        self._leave_to_parent()
         if self._controller is None:
             return
         self._is_unsaid = True
@@ -290,7 +301,7 @@ class Session:
         self._transport.drain()
         if self._progress is not None:
             self._progress.clear()
-        if self._controller is None:
+        if self._is_worker:
             self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
                 "stored": self._transport.stored(),
                 "unstored": self._transport.unstored(),
@@ -299,8 +310,24 @@ class Session:
         else:
             self._write_run_file()
 
+    def _leave_to_parent(self) -> None:
+        """Report nothing from here on, in a child that a test has forked and that returned from the test.
+
+        It runs the rest of the session, as its parent does, which reports all of it.
+        """
+        if self._transport is None or self._pid == self._getpid():
+            return
+        from .delivery.transport import NoTransport
+
+        self._pid = self._getpid()
+        self._transport = NoTransport()
+        self._controller = self._capture = None
+        self._is_worker = False
+        self.notices.is_silent = True
+
     def summarize(self) -> None:
         """Say what there is to say after the last test, and how far delivery came; each once."""
+        self._leave_to_parent()
         lines: list[tuple[str, bool]] = []
         if self._is_unsaid and self._controller is not None:
             self._is_unsaid = False
@@ -362,7 +389,7 @@ class Session:
 
     def _write_run_file(self) -> None:
         """Write id and link of the run as JSON, for the jobs that come after this one."""
-        if self._settings.run_file is None or self._is_worker or not self._runs:
+        if self._settings.run_file is None or self._is_worker or self.notices.is_silent or not self._runs:
             return
         from .delivery.system import System
 
