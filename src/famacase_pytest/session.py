@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import tempfile
@@ -41,6 +42,17 @@ class _Guard:
             return False
         self._session.failed(error)
         return True
+
+
+@contextlib.contextmanager
+def sending() -> Iterator[None]:
+    """Let pass that an xdist worker could not send something to its controller, which is gone."""
+    try:
+        yield
+    except OSError as error:
+        # execnet has no class of its own for it.
+        if not str(error).startswith("cannot send"):
+            raise
 
 
 class Session:
@@ -297,7 +309,9 @@ class Session:
         """Upstream has completed its run: see everything delivered."""
         if self._transport is None:
             return
-        self._transport.forget_begun()
+        if not self._is_worker:
+            # Of a worker: by its controller, or, where that died, reported by the relay.
+            self._transport.forget_begun()
         self._transport.drain()
         if self._progress is not None:
             self._progress.clear()

@@ -370,7 +370,7 @@ class Link:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the relay: proxies and certificates, no secrets; nothing steers Python or the clock."""
+    """The environment of the relay: no secrets, and nothing that steers Python or moves clocks."""
     kept = {
         name: value
         for name, value in environ.items()
