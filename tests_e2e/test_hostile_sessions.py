@@ -55,7 +55,9 @@ def hostile(project, server, runs, tmp_path):
         created = runs.only()
         assert (created["status"], created["stats"]) == ("completed", {"passed": passed}), outcome.output
         results = runs.results(created)
-        assert len({result["title"] for result in results}) == len(results) == passed
+        assert (
+            len({result["signature"] + str(result["params"]) for result in results}) == len(results) == passed
+        )
         assert outcome.lines(f"famacase: {passed} results delivered to ")
         assert stored_files(server, mark) == [f"{mark}-{name}.txt" for name in files]
         Watched(project).alone()
@@ -448,3 +450,36 @@ def test_a_child_that_runs_the_rest_of_the_session(hostile):
     outcome = hostile("", suite=FORKS, passed=4, files=("after",))
     assert outcome.notices == []
     assert len(outcome.lines("results delivered to")) == 1
+
+
+# A controller that dies alone
+
+GATE = """
+    def test_quick_NAME():
+        pass
+
+    def test_at_a_gate_NAME(gate):
+        gate("NAME")
+"""
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["finished", "interrupted"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_controller_dies_alone(project, runs, how, opened):
+    """A worker's result counts if its test still ends; execnet interrupts one that goes on for 5 s."""
+    watched = Watched(project)
+    project.write(test_one=GATE.replace("NAME", "first"), test_two=GATE.replace("NAME", "second"))
+    session = project.start("-n", "2", "--dist", "loadfile")
+    for name in ("first", "second"):
+        watched.wait_at(name)
+    os.kill(session.pid, how)
+    assert session.wait(30) == -how
+    if opened:
+        for name in ("first", "second"):
+            watched.open(name)
+    watched.alone()
+    project.finish(session, leaves=None)
+    assert not (project.directory / ".famacase").exists()
+    run = runs.only()
+    assert run["status"] == "in_progress"
+    assert run["stats"] == ({"passed": 4} if opened else {"passed": 2, "invalid": 2})

@@ -32,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     session = begin(config)
     if session is not None:
         config.pluginmanager.register(ReportingHooks(session), "famacase-reporting")
+        if hasattr(config, "workerinput"):
+            config.pluginmanager.register(WorkerHooks(session), "famacase-worker")
         # Not by its name, which depends on how it was loaded.
         if hasattr(config.hook, "pytest_configure_node"):
             config.pluginmanager.register(XdistHooks(session), "famacase-xdist")
@@ -91,6 +93,49 @@ class ReportingHooks:
         finally:
             with self._session.guarded():
                 self._session.finish()
+
+
+class WorkerHooks:
+    """Registered by an xdist worker that reports: it keeps its results where its controller is gone.
+
+    xdist then fails to send what it has to say, in the middle of what pytest does for a test.
+
+    Args:
+        session: the one that registers it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        from .session import sending
+
+        with sending():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
+        from .session import sending
+
+        with sending():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
+        from .session import sending
+
+        with sending():
+            return (yield)
+        with self._session.guarded():
+            self._session.test_finished()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        from .session import sending
+
+        with sending():
+            return (yield)
 
 
 class XdistHooks:

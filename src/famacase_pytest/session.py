@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import tempfile
@@ -43,6 +44,17 @@ class _Guard:
         return True
 
 
+@contextlib.contextmanager
+def sending() -> Iterator[None]:
+    """Let pass that an xdist worker could not send something to its controller, which is gone."""
+    try:
+        yield
+    except OSError as error:
+        # execnet has no class of its own for it.
+        if not str(error).startswith("cannot send"):
+            raise
+
+
 class Session:
     """Everything of one session that reports to Famacase, in its controller or in one of its workers.
 
@@ -52,6 +64,9 @@ class Session:
         notices: what the settings have to say to the user.
         link: of a relay that has been launched already.
     """
+
+    # Taken here, since tests replace it.
+    _getpid = staticmethod(os.getpid)
 
     def __init__(
         self, config: pytest.Config, settings: Settings, notices: Sequence[str], link: Link | None = None
@@ -73,6 +88,8 @@ class Session:
         self._controller: ControllerTransport | None = None
         self._capture: TestCapture | None = None
         self._runs: dict[str, int] = {}
+        # The process that the last test was started in.
+        self._pid = self._getpid()
         # Whether the last test is over, and how far delivery came has not been said.
         self._is_unsaid = False
         self._plan_cases: dict[str, list[int]] = {}
@@ -125,6 +142,7 @@ class Session:
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""
+        self._leave_to_parent()
         try:
             if self._installation is not None:
                 self._installation.undo()
@@ -136,6 +154,7 @@ class Session:
 
     def transport(self) -> Transport:
         """Where results go, and who answers upstream's questions."""
+        self._leave_to_parent()
         if self._transport is None:
             self._open_transport()
         assert self._transport is not None
@@ -231,11 +250,14 @@ class Session:
 
     def test_started(self) -> None:
         """Store the unfinished result of the test, in case the process does not survive it."""
+        # A test runner may fork for each test.
+        self._pid = self._getpid()
         if self._capture is not None:
             self._capture.started()
 
     def test_finished(self) -> None:
         """Store the result of the test before the next one starts."""
+        self._leave_to_parent()
         if self._capture is not None:
             self._capture.finished()
 
@@ -272,6 +294,7 @@ class Session:
 
     def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
+        self._leave_to_parent()
         if self._controller is None:
             return
         self._is_unsaid = True
@@ -286,11 +309,13 @@ class Session:
         """Upstream has completed its run: see everything delivered."""
         if self._transport is None:
             return
-        self._transport.forget_begun()
+        if not self._is_worker:
+            # Of a worker: by its controller, or, where that died, reported by the relay.
+            self._transport.forget_begun()
         self._transport.drain()
         if self._progress is not None:
             self._progress.clear()
-        if self._controller is None:
+        if self._is_worker:
             self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
                 "stored": self._transport.stored(),
                 "unstored": self._transport.unstored(),
@@ -299,8 +324,24 @@ class Session:
         else:
             self._write_run_file()
 
+    def _leave_to_parent(self) -> None:
+        """Report nothing from here on, in a child that a test has forked and that returned from the test.
+
+        It runs the rest of the session, as its parent does, which reports all of it.
+        """
+        if self._transport is None or self._pid == self._getpid():
+            return
+        from .delivery.transport import NoTransport
+
+        self._pid = self._getpid()
+        self._transport = NoTransport()
+        self._controller = self._capture = None
+        self._is_worker = False
+        self.notices.is_silent = True
+
     def summarize(self) -> None:
         """Say what there is to say after the last test, and how far delivery came; each once."""
+        self._leave_to_parent()
         lines: list[tuple[str, bool]] = []
         if self._is_unsaid and self._controller is not None:
             self._is_unsaid = False
@@ -362,7 +403,7 @@ class Session:
 
     def _write_run_file(self) -> None:
         """Write id and link of the run as JSON, for the jobs that come after this one."""
-        if self._settings.run_file is None or self._is_worker or not self._runs:
+        if self._settings.run_file is None or self._is_worker or self.notices.is_silent or not self._runs:
             return
         from .delivery.system import System
 

@@ -44,6 +44,10 @@ class Notices:
             there.
         scrub: takes the tokens out of a text. Whatever raised an error may have put the headers of a request
             into its text.
+
+    Attributes:
+        is_worker: whether this is an xdist worker.
+        is_silent: whether nothing is printed here.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class Notices:
     ) -> None:
         self._config = config
         self._scrub = scrub
-        self.is_worker = hasattr(config, "workerinput")
+        self.is_worker = self.is_silent = hasattr(config, "workerinput")
         self.lines = [] if self.is_worker else list(lines)
 
     def add(self, line: str) -> None:
@@ -63,7 +67,7 @@ class Notices:
 
     def print(self) -> None:
         """Print what has not been printed yet."""
-        if self.is_worker:
+        if self.is_silent:
             return
         waiting = list(self.lines)
         self.lines.clear()
@@ -78,7 +82,7 @@ class Notices:
             good: whether it tells of no trouble.
         """
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
+        if reporter is not None and not self.is_silent:
             text = " ".join(self._scrub(line).splitlines())
             reporter.write_line(f"famacase: {text}", **({} if good else {"yellow": True}))
 

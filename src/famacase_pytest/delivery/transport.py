@@ -204,6 +204,16 @@ class Transport:
             self._tell(line)
 
 
+class NoTransport(Transport):
+    """Takes nothing and does nothing, in a process that must not report."""
+
+    def __init__(self) -> None:
+        super().__init__(None, lambda line: None)
+
+    def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
+        """Drop them: another process reports them."""
+
+
 class ControllerTransport(Transport):
     """The transport of a session's controller, or of a session without workers.
 

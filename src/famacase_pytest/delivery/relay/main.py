@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -37,9 +38,9 @@ from famacase_pytest.delivery.relay.deliver import Delivery, UnstoredResults
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
 from famacase_pytest.errors import ApiError
 
-# Seconds that the workers of a dead controller have to store their last results: they end when its pipe
-# closes.
-_LAST_WORDS = 1.0
+# Seconds that the workers of a dead controller have to store their last results. When its pipe closes,
+# execnet lets a test run on for 5 s, interrupts it, and ends the process after 10 more.
+_LAST_WORDS = 20.0
 
 # Seconds that a process may take to die when its pipe is closed, and between two looks at whether it has.
 _DYING = 2.0
@@ -88,11 +89,7 @@ class _Orders:
 
     def wait_for_death(self) -> bool:
         """Whether the session's process died. Its pipe is closed a moment before that shows."""
-        looks = 0 if self.ended else int(_DYING / _LOOK)
-        while looks and not self.session_died:
-            threading.Event().wait(_LOOK)
-            looks -= 1
-        return self.session_died
+        return not self.ended and are_gone({self._parent}, _DYING)
 
     def next(self, timeout: float) -> dict[str, Any] | None:
         """The next order, or None after a while."""
@@ -240,7 +237,10 @@ def _finish_alone(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, seconds: 
     """
     if not orders.left_alone:
         loop.delivery.completes = False
-        threading.Event().wait(_LAST_WORDS)
+        # Its workers, and children of its tests: a writer's name ends with the number of its process.
+        names = (path.stem for path in outbox.directory.glob("*.db"))
+        numbers = (re.search(r"-(\d+)$", name) for name in names)
+        are_gone({int(number[1]) for number in numbers if number}, _LAST_WORDS)
         finish_all(outbox)
     loop.drain(seconds, orders.stop)
 
@@ -297,6 +297,15 @@ def _log_to(path: Path) -> None:
         log = os.open(os.devnull, os.O_WRONLY)  # a full disk
     os.dup2(log, 2)
     os.close(log)
+
+
+def are_gone(processes: Collection[int], seconds: float) -> bool:
+    """Wait for processes of this machine to end; whether they have."""
+    for _ in range(int(seconds / _LOOK)):
+        if not any(is_running(pid) for pid in processes):
+            return True
+        threading.Event().wait(_LOOK)
+    return False
 
 
 def is_running(pid: int) -> bool:

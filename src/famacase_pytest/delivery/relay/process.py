@@ -53,6 +53,11 @@ _CHUNK = 64 * 1024  # bytes
 _NOT_INHERITED = ("COV_", "COVERAGE_", "PYTEST_", "PYTHON")
 _SECRET = ("TOKEN", "SECRET", "PASSWORD")
 
+# Of the libraries that the system's loader puts into a process: faketime moves the clocks, at which locks
+# and waits may then hang for ever. Others stay: they may be the way to the network.
+_PRELOADED = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")
+_CLOCKS = "FAKETIME"
+
 # Captured at import, since tests replace these. The wait does not depend on the clock, which tests freeze.
 _Popen = subprocess.Popen
 _kill = os.kill
@@ -365,12 +370,19 @@ class Link:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the relay: proxies and certificates, no secrets, nothing that steers Python."""
-    return {
+    """The environment of the relay: no secrets, and nothing that steers Python or moves clocks."""
+    kept = {
         name: value
         for name, value in environ.items()
-        if not name.upper().startswith(_NOT_INHERITED) and not any(word in name.upper() for word in _SECRET)
+        if not name.upper().startswith((*_NOT_INHERITED, _CLOCKS))
+        and not any(word in name.upper() for word in _SECRET)
     }
+    for name in _PRELOADED:
+        if name in kept:
+            # Separated by either.
+            libraries = kept[name].replace(":", " ").split()
+            kept[name] = ":".join(library for library in libraries if _CLOCKS not in library.upper())
+    return kept
 
 
 def _import_path() -> list[str]:
