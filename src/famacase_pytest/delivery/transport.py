@@ -447,7 +447,9 @@ class ControllerTransport(Transport):
         if self._outbox is None:
             self._relay.end(_GRACE)
             return
-        self._note(self._forget_workers)
+        # That a full disk does not take even this was said before, and harms nothing.
+        with contextlib.suppress(OutboxUnavailable):
+            self._forget_workers()
         if self._in_background:
             # Nobody waits: the relay goes on by itself, as long as the usual deadline, and cleans up.
             self._relay.leave()
