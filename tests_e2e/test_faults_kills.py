@@ -140,7 +140,9 @@ def test_fifty_kills(project, runs, server):
     watched.alone()
     resent = watched.resend()
     assert resent.code == 0, resent.output
-    assert not (project.directory / ".famacase").exists()
+    # A process that is killed while it makes the directory of its session, or the one above it, leaves that.
+    left = project.directory.glob(".famacase/outbox/[!.]*")
+    assert [path.name for path in left if path.name != "CACHEDIR.TAG"] == []
 
     stored: Counter[str] = Counter()
     invalid: Counter[str] = Counter()

@@ -271,3 +271,14 @@ class TestAPrivateBase:
         # Root alone can give a directory away, so it is the asking user who is another one.
         monkeypatch.setattr(os, "getuid", lambda: base.stat().st_uid + 1)
         assert not session_directory.is_private(base)
+
+
+def test_what_was_left_half_made_goes_with_a_later_session(base: Path):
+    session = Outbox.create(base, {})
+    for name in (".half-made", ".just-made"):
+        (base / name).mkdir()
+    os.utime(base / ".half-made", (0, 0))
+    session.remove()
+    assert not (base / ".half-made").exists()
+    # It may be another session that begins at this moment.
+    assert (base / ".just-made").exists()

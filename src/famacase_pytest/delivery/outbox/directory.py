@@ -16,6 +16,7 @@ from famacase_pytest.delivery.system import System
 SESSION = "session.db"
 
 _POLL = 0.1  # seconds
+_MAKING = 3600.0  # seconds after which a session that is still being made is not made any more
 _ATTEMPTS = 20  # to make a session while others remove the directory above it
 _OWN_PARENT = ".famacase"
 _TAG = "CACHEDIR.TAG"
@@ -165,13 +166,20 @@ def _mark(directory: str) -> None:
                 file.write(text)
 
 
+def _is_abandoned(path: str) -> bool:
+    """Whether a process was killed while it removed a session, or some time ago while it made one."""
+    if path.endswith(".gone"):
+        return True
+    state: os.stat_result = System.lstat(path)
+    return stat.S_ISDIR(state.st_mode) and System.time() - state.st_mtime > _MAKING
+
+
 def _remove_base(base: str) -> None:
     if not _is_ours(base):
         return
     with contextlib.suppress(OSError):
         for name in os.listdir(base):
-            # Left by a process that was killed while it removed a session.
-            if name.startswith(".") and name.endswith(".gone"):
+            if name.startswith(".") and _is_abandoned(f"{base}/{name}"):
                 System.remove_tree(f"{base}/{name}", ignore_errors=True)
         if set(os.listdir(base)) - set(_MARKS):
             return
