@@ -483,3 +483,32 @@ def test_a_controller_dies_alone(project, runs, how, opened):
     run = runs.only()
     assert run["status"] == "in_progress"
     assert run["stats"] == ({"passed": 4} if opened else {"passed": 2, "invalid": 2})
+
+
+def test_a_relay_that_nobody_needs_ends_before_the_first_test(project):
+    """The environment asks for a back end, so it is launched; the command line then chooses another mode."""
+    project.write(
+        test_one="""
+        import glob, os, pathlib, threading
+
+        def relays():
+            mark = f"TMPDIR={os.environ['TMPDIR']}".encode()
+            for name in glob.glob("/proc/[0-9]*"):
+                try:
+                    ours = mark in pathlib.Path(name, "environ").read_bytes().split(b"\\0")
+                    command = pathlib.Path(name, "cmdline").read_bytes()
+                except OSError:
+                    continue  # it has ended meanwhile
+                if ours and b"relay.main" in command:
+                    yield name
+
+        def test_one():
+            for _ in range(600):
+                if not list(relays()):
+                    return
+                threading.Event().wait(0.05)
+            raise AssertionError("there still is a relay")
+        """
+    )
+    outcome = project.run("-p", "famacase", "--famacase-mode", "off")
+    assert (outcome.code, outcome.counts) == (0, "1 passed"), outcome.output

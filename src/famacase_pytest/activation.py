@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,10 +40,9 @@ _WORKERS = ("numprocesses", "tx")
 def prepare(config: pytest.Config) -> None:
     """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
-    try:
+    # pytest would end here; what is wrong shows again in `begin`, which says it.
+    with contextlib.suppress(Exception):
         _prepare(config)
-    except Exception:  # noqa: BLE001 (pytest would end here; what is wrong shows again in `begin`, which says it)
-        config.stash.setdefault(_LINK, None)
 
 
 def _prepare(config: pytest.Config) -> None:

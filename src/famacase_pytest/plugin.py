@@ -127,6 +127,7 @@ class WorkerHooks:
 
         with sending():
             return (yield)
+        # Reached only if that failed, which ended the call before our own hook was called.
         with self._session.guarded():
             self._session.test_finished()
 

@@ -139,6 +139,10 @@ class Session:
         self._installation = installation
         if self._transport is not None:
             self._capture = TestCapture(self._config, self._transport)
+        elif self._link is not None:
+            # The command line has chosen a mode without a back end: the relay gets no briefing, and ends.
+            self._link.close()
+            self._link = None
 
     def end(self) -> None:
         """Put upstream's names back and let go of everything."""

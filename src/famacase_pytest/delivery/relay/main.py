@@ -11,7 +11,7 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     check_run        project, run_id, seconds        -> {}
     drain            seconds, stored                 -> done
     results          results, seconds                -> delivered, problems   (what no disk has room for)
-    complete         project, run_id, publish        -> completed, url        (without an outbox alone)
+    complete         project, run_id, publish        -> completed, url        (what no outbox notes)
     stop, leave, end                                    are not answered
 
 An answer bears the number; one to a call that has failed has ``error`` instead.
@@ -85,11 +85,14 @@ class _Orders:
     @property
     def session_died(self) -> bool:
         """Whether the session's process died. The pipe alone does not tell: a test's child can hold it."""
-        return not self.ended and not self.left_alone and not is_running(self._parent)
+        if self.ended or self.left_alone:
+            return False
+        # On Windows no test can fork, so there the pipe's end does tell.
+        return self.closed if sys.platform == "win32" else not is_running(self._parent)
 
     def wait_for_death(self) -> bool:
         """Whether the session's process died. Its pipe is closed a moment before that shows."""
-        return not self.ended and are_gone({self._parent}, _DYING)
+        return self.session_died or (not self.ended and are_gone({self._parent}, _DYING))
 
     def next(self, timeout: float) -> dict[str, Any] | None:
         """The next order, or None after a while."""
@@ -311,7 +314,7 @@ def are_gone(processes: Collection[int], seconds: float) -> bool:
 def is_running(pid: int) -> bool:
     """Whether a process of this machine lives; one that is dead and has not been waited for does not."""
     if sys.platform == "win32":
-        return True  # there the pipe's end says it, since no test can fork
+        return True  # cannot be asked there without harm: os.kill ends the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
