@@ -129,6 +129,16 @@ def test_loaded_first_it_spares_the_session_the_generated_clients(watched, runs)
     assert (run["status"], list(runs.by_title(run))) == ("completed", ["test_one"])
 
 
+@pytest.mark.usefixtures("unmeasured")
+def test_the_session_itself_imports_nothing_that_opens_connections(watched, runs):
+    """Autoload is off, since plugins that are installed for these tests import a network of their own."""
+    plugins = ("-p", "famacase", "-p", "qase_pytest", "-p", "pytest-bdd")
+    outcome = watched.run(*plugins, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **LEAVES)
+    assert outcome.code == 0, outcome.output
+    assert not {"requests", "urllib3", "ssl", "http.client"} & set(seen(watched)["modules"])
+    assert list(runs.by_title(runs.only())) == ["test_one"]
+
+
 def test_loaded_second_it_spares_what_upstream_has_not_imported_yet(watched, runs):
     """The patches look into upstream's client module, which would import the other client."""
     outcome = watched.run("-p", "qase_pytest", **LEAVES)
