@@ -55,3 +55,6 @@ attributes
 # What tests alone ask for: to read back what arrived, and to bring the local back end up again.
 _.list_results
 _.restart
+
+# Finds the classes that settings name.
+resolve_class
