@@ -56,5 +56,8 @@ attributes
 _.list_results
 _.restart
 
+# Plugins read these of what their hooks are handed.
+_.kept_back
+
 # Finds the classes that settings name.
 resolve_class

@@ -33,7 +33,7 @@ ABOVE = {"errors", "settings", "upstream", "delivery", ""}
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {
     "qase": {"upstream"},
-    "pytest": {"plugin", "activation", "session", "summary", "upstream"},
+    "pytest": {"plugin", "activation", "hooks", "hookspecs", "session", "summary", "upstream"},
     "_pytest": {"upstream"},
     "xdist": {"upstream"},
     "requests": {"delivery"},

@@ -12,6 +12,7 @@ import pytest
 
 from . import upstream
 from .errors import PASSING, SettingsError, UpstreamMismatch
+from .hooks import Hooks
 from .session import Session
 from .settings.resolve import preview, resolve
 from .settings.sources import ConfigFiles
@@ -154,9 +155,15 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     if _reporting:
         return Inactive(config).silence_upstream(inside=True)
     testless = any(getattr(config.option, name, False) for name in _TESTLESS)
+    said: list[str] = []
     try:
         resolution = resolve(
-            os.environ, vars(config.option), _files(config), upstream.environment_names(), upstream.modes()
+            os.environ,
+            vars(config.option),
+            _files(config),
+            upstream.environment_names(),
+            upstream.modes(),
+            Hooks(config, said.append).defaults(),
         )
     except SettingsError as error:
         if testless:
@@ -165,10 +172,11 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     if resolution.settings is None:
         # It is Qase's session, whatever there was before it or the command line has changed.
         imports.restore()
-        return Inactive(config, () if testless else resolution.warnings)
+        return Inactive(config, () if testless else [*said, *resolution.warnings])
     if testless:
         return Inactive(config).silence_upstream()
-    session = Session(config, resolution.settings, resolution.warnings, config.stash.get(_LINK, None))
+    warnings = [*said, *resolution.warnings]
+    session = Session(config, resolution.settings, warnings, config.stash.get(_LINK, None))
     try:
         session.install()
     except UpstreamMismatch as error:

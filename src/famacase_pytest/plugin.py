@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .activation import prepare
     from .settings.options import add_options, record
@@ -73,6 +79,10 @@ class ReportingHooks:
         with self._session.guarded():
             self._session.before_tests()
         return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        self._session.item = item
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self) -> None:

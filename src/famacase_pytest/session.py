@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .errors import PASSING, ApiError
+from .hooks import Hooks
+from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
 from .summary import Notices, Progress, counted, internal_error
@@ -101,6 +103,12 @@ class Session:
         self._had_internal_error = False
         self._guard = _Guard(self)
         self._run_file_problem = False
+        self._hooks = Hooks(config, self.notices.add)
+        # The test that runs, or ran last.
+        self.item: pytest.Item | None = None
+        # Results that a hook did not let through, those of workers as well.
+        self._kept_back = 0
+        self._said_by_workers: set[str] = set()
 
     # The beginning and the end
 
@@ -222,8 +230,17 @@ class Session:
 
     def run_opened(self, code: str, run_id: int) -> None:
         """A run of the session is known."""
+        is_new = code not in self._runs
         self._runs[code] = run_id
         self._write_run_file()
+        if is_new and not self._is_worker:
+            self._hooks.run_event("pytest_famacase_run_started", run=self._run(code))
+
+    def lets_through(self, payload: dict[str, Any]) -> bool:
+        """Let plugins change a result that is about to be stored; False: it is kept back."""
+        lets_through = self._hooks.lets_through(self.item, payload)
+        self._kept_back += not lets_through
+        return lets_through
 
     def could_not_start(self, error: ApiError) -> None:
         """The back end could not be opened: upstream falls back, or reports nothing."""
@@ -287,7 +304,11 @@ class Session:
     def worker_ended(self, workeroutput: Mapping[str, Any]) -> None:
         """Take what a worker hands over at its end."""
         report = workeroutput.get(_BRIEFING, {})
-        self.notices.lines.extend(report.get("notices", ()))
+        lines = dict.fromkeys(report.get("notices", ()))
+        # Workers have much in common.
+        self.notices.lines.extend(line for line in lines if line not in self._said_by_workers)
+        self._said_by_workers.update(lines)
+        self._kept_back += report.get("kept_back", 0)
         if self._controller is not None:
             self._controller.take_over(report.get("stored", {}), report.get("unstored", ()))
 
@@ -324,9 +345,32 @@ class Session:
                 "stored": self._transport.stored(),
                 "unstored": self._transport.unstored(),
                 "notices": self.notices.lines,
+                "kept_back": self._kept_back,
             }
         else:
             self._write_run_file()
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Tell the hooks how far delivery came."""
+        if self._controller is None or not self._hooks.are_implemented("pytest_famacase_run_finished"):
+            return
+        left = self._controller.leftovers()
+        summary = Summary(
+            left.delivered, left.waiting, left.rejected, left.lost, self._kept_back, left.reason
+        )
+        for code in self._runs:
+            self._hooks.run_event("pytest_famacase_run_finished", run=self._run(code), summary=summary)
+
+    def _run(self, code: str) -> Run:
+        """A run as hooks are handed it."""
+
+        def look_up() -> tuple[int | None, str]:
+            run_id = self._runs[code]
+            real = self._controller.real_run(code, run_id) if self._controller else run_id
+            return (real if real > 0 else None, self.run_url(code, real))
+
+        return Run(code, look_up)
 
     def _leave_to_parent(self) -> None:
         """Report nothing from here on, in a child that a test has forked and that returned from the test.
@@ -412,10 +456,9 @@ class Session:
         from .delivery.system import System
 
         runs = []
-        for code, run_id in self._runs.items():
-            real = self._controller.real_run(code, run_id) if self._controller else run_id
-            url = self.run_url(code, real)
-            runs.append({"project": code, "id": real if real > 0 else None, "url": url})
+        for code in self._runs:
+            run = self._run(code)
+            runs.append({"project": code, "id": run.id, "url": run.url})
         document = runs[0] if len(runs) == 1 else {"runs": runs}
         try:
             self._settings.run_file.value.write_text(System.dumps(document) + "\n", encoding="utf-8")

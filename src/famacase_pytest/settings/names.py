@@ -28,7 +28,11 @@ def warnings(inputs: Inputs, known_upstream: Collection[str]) -> list[str]:
         inputs: all sources.
         known_upstream: the `QASE_*` names that the installed upstream reads; empty if that is not known.
     """
-    return [*_variables(inputs.environ, known_upstream), *_keys(inputs.famacase_file)]
+    return [
+        *_variables(inputs.environ, known_upstream),
+        *_keys(inputs.famacase_file, FAMACASE_FILE),
+        *_keys(*inputs.defaults),
+    ]
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -54,11 +58,11 @@ def _variables(environ: Mapping[str, str], known_upstream: Collection[str]) -> I
             yield f"{name} in the environment has no effect: the installed qase-pytest does not read it."
 
 
-def _keys(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+def _keys(node: Mapping[str, Any], file: str, above: str = "") -> Iterator[str]:
     for key, value in node.items():
         path = f"{above}{key}"
         if path in _BLOCKS:
             if isinstance(value, Mapping):
-                yield from _keys(value, f"{path}.")
+                yield from _keys(value, file, f"{path}.")
         elif path not in _PATHS and not path.startswith(_FOREIGN):
-            yield f"{path} in {FAMACASE_FILE} is not a known setting.{nearest(path, _PATHS | _BLOCKS)}"
+            yield f"{path} in {file} is not a known setting.{nearest(path, _PATHS | _BLOCKS)}"

@@ -11,7 +11,7 @@ from ..errors import SettingsError
 from . import address, multi, names, overlay
 from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
 from .model import Resolution, Settings
-from .sources import BY_DEFAULT, ConfigFiles, Inputs, Value, broken_blocks, strongest
+from .sources import BY_DEFAULT, ConfigFiles, Defaults, Inputs, Value, broken_blocks, strongest
 from .switch import HOW_TO_SET, Decision, decide
 from .table import BY_NAME, FAMACASE_FILE, ROWS, Row
 from .tokens import Tokens, read_tokens
@@ -71,6 +71,7 @@ def resolve(
     files: ConfigFiles,
     known_upstream: Collection[str] = (),
     modes: Collection[str] = MODES,
+    defaults: Defaults = Defaults(),  # noqa: B008 (a value)
 ) -> Resolution:
     """Gather and check the settings of a session. Nothing but the config files and a token file is read.
 
@@ -81,12 +82,13 @@ def resolve(
         known_upstream: the `QASE_*` names that the installed upstream reads; if empty, those of all
             supported releases count as known.
         modes: those that the installed upstream has.
+        defaults: what a plugin gives.
 
     Raises:
         SettingsError: with one line for each problem found. In a session that does not use Famacase only
             what `switch.decide` finds is a problem.
     """
-    inputs = Inputs(environ, options, files)
+    inputs = Inputs(environ, options, files, defaults)
     decision = decide(inputs)
     if not decision.active:
         return Resolution(decision.reason, warnings=(decision.warning,) if decision.warning else ())

@@ -16,6 +16,7 @@ T = TypeVar("T")
 COMMAND_LINE = "command line"
 ENVIRONMENT = "environment"
 FILE = "file"
+PLUGIN = "plugin"
 DEFAULT = "default"
 
 FAMACASE = "famacase"
@@ -27,6 +28,7 @@ PRECEDENCE = (
     (ENVIRONMENT, QASE),
     (FILE, FAMACASE),
     (FILE, QASE),
+    (PLUGIN, FAMACASE),
 )
 """The places in which a value may stand, the strongest first, each with the product it is meant for."""
 
@@ -35,9 +37,9 @@ class Source(NamedTuple):
     """Where a value stands. As text it reads like "FAMACASE_MODE in the environment".
 
     Attributes:
-        kind: COMMAND_LINE, ENVIRONMENT, FILE or DEFAULT.
+        kind: COMMAND_LINE, ENVIRONMENT, FILE, PLUGIN or DEFAULT.
         name: of the flag, of the variable, or the path of the key.
-        file: name of the file, for kind FILE.
+        file: name of the file, for kind FILE; hook and plugin, for kind PLUGIN.
     """
 
     kind: str
@@ -47,7 +49,7 @@ class Source(NamedTuple):
     def __str__(self) -> str:
         if self.kind == DEFAULT:
             return "default"
-        if self.kind == FILE:
+        if self.kind in (FILE, PLUGIN):
             return f"{self.name} in {self.file}"
         return f"{self.name} {'on' if self.kind == COMMAND_LINE else 'in'} the {self.kind}"
 
@@ -117,6 +119,18 @@ class ConfigFiles:
         )
 
 
+class Defaults(NamedTuple):
+    """What a plugin gives where no other source has a value.
+
+    Attributes:
+        document: as in `famacase.config.json`.
+        source: the hook and the plugin, for messages.
+    """
+
+    document: Mapping[str, Any] = {}
+    source: str = ""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All sources of a session's settings.
@@ -125,11 +139,13 @@ class Inputs:
         environ: the process environment.
         options: the namespace of pytest's command line.
         files: the config files; relative paths begin in their directory.
+        defaults: what a plugin gives.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     options: Mapping[str, object] = field(repr=False)
     files: ConfigFiles
+    defaults: Defaults = field(default=Defaults(), repr=False)
 
     @property
     def famacase_file(self) -> Mapping[str, Any]:
@@ -142,10 +158,9 @@ class Inputs:
         return self.files.document(QASE_FILE)
 
     def merged(self) -> dict[str, Any]:
-        """`famacase.config.json` over `qase.config.json`, without our own block."""
-        return merge(
-            self.qase_file, {key: value for key, value in self.famacase_file.items() if key != BLOCK}
-        )
+        """`famacase.config.json` over `qase.config.json` over a plugin's defaults, without our own block."""
+        below = merge(_of_upstream(self.defaults.document), self.qase_file)
+        return merge(below, _of_upstream(self.famacase_file))
 
 
 def given(value: object) -> bool:
@@ -185,9 +200,12 @@ def _at(kind: str, product: str, row: Row, inputs: Inputs) -> tuple[object, Sour
     if kind == ENVIRONMENT:
         name = f"{product.upper()}_{row.name}"
         return inputs.environ.get(name) if row.in_environment else None, Source(kind, name)
-    file = FAMACASE_FILE if product == FAMACASE else QASE_FILE
-    value = look_up(inputs.files.document(file), row.path) if row.path else None
-    return value, Source(kind, row.path, file)
+    if kind == PLUGIN:
+        document, file = inputs.defaults
+    else:
+        file = FAMACASE_FILE if product == FAMACASE else QASE_FILE
+        document = inputs.files.document(file)
+    return look_up(document, row.path) if row.path else None, Source(kind, row.path, file)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,14 +242,18 @@ def blocks_of(rows: Sequence[Row]) -> set[str]:
 
 def broken_blocks(inputs: Inputs) -> Iterator[str]:
     """A message for each place where a file must have an object, and has something else."""
-    merged = inputs.merged()
+    documents = ((inputs.famacase_file, FAMACASE_FILE), (inputs.qase_file, QASE_FILE), inputs.defaults)
     for path in sorted(blocks_of(ROWS)):
         own = path.split(".")[0] == BLOCK
-        node = look_up(inputs.famacase_file if own else merged, path)
+        found = [(look_up(node, path), file) for node, file in documents if not (own and file == QASE_FILE)]
+        node, file = next((entry for entry in found if given(entry[0])), (None, ""))
         # Upstream passes over what is empty or null, whatever its kind.
         if node and not isinstance(node, Mapping):
-            file = FAMACASE_FILE if own or given(look_up(inputs.famacase_file, path)) else QASE_FILE
             yield f"{path} in {file} must be an object, not {_json_kind(node)}: correct or remove it."
+
+
+def _of_upstream(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != BLOCK}
 
 
 def _version(path: Path) -> object:

@@ -40,6 +40,9 @@ class ReportingSession(Protocol):
     def could_not_complete(self, error: ApiError) -> None:
         """Note that a run could not be completed or published."""
 
+    def lets_through(self, payload: dict[str, Any]) -> bool:
+        """Let plugins change a result; False: it is kept back."""
+
     def failed(self, error: BaseException) -> None:
         """Told of an internal error."""
 
@@ -119,7 +122,8 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         """Store a batch of results."""
         captured = [wire_result_or_remains(result, self._options) for result in results]
         with self._reporting_failure(self.session.could_not_complete):
-            self.session.transport().put(project_code, int(run_id), captured)
+            kept = [result for result in captured if self.session.lets_through(result.payload)]
+            self.session.transport().put(project_code, int(run_id), kept)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run and log its address."""
