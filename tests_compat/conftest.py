@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests_e2e"))
 
 from fault_layer import FaultLayer  # noqa: E402
-from sessions import TOKENS, Project, Runs, copy_sample, new_project, recording  # noqa: E402
+from sessions import TOKENS, Outcome, Project, Runs, copy_sample, new_project, recording  # noqa: E402
 
 PYTHON = os.environ.get("COMPAT_PYTHON", sys.executable)
 # Suites of their own, which only sessions under test run.
@@ -153,6 +153,11 @@ def make_project(directory: Path, url: str) -> PairProject:
     project = PairProject.__new__(PairProject)
     vars(project).update(vars(new_project(directory, url)))
     return project
+
+
+def run_without(project: Project, row: str, *arguments: str, **environ: str | None) -> Outcome:
+    """Run pytest with a row of the table left out."""
+    return project.run("-p", "without_row", *arguments, leaves=None, COMPAT_WITHOUT=row, **environ)
 
 
 @pytest.fixture

@@ -73,6 +73,7 @@ RESULTS: tuple[Difference, ...] = (
         before=(5, 1),
         rare=True,
     ),
+    Difference("message", "the reason of a skip in the test itself, which upstream drops", None, rare=True),
     Difference("steps_type", "the contract knows one kind of steps", "classic", Difference.ABSENT),
     Difference("fields", "an empty object says nothing", ours={}, before=(5, 1), rare=True),
     Difference("defect", "sent where it is wanted", False, Difference.ABSENT, rare=True),

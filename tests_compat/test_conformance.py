@@ -45,7 +45,7 @@ def test_the_sample_suite_arrives(sample, runs, pair):
     assert len(parameters) == 4
     assert {"user": "bob", "role": "empty", "browser": "firefox"} in parameters
     link = f"/runs/{run['id']}"
-    assert all("/runs" in line for line in outcome.lines("See why this test failed:"))
+    assert not outcome.lines("See why this test failed:")
     assert outcome.lines("Famacase run link:")[0].endswith(link)
     assert "qase.io" not in outcome.output
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import run_without
 from fault_layer import answer
 
 NEVER = (10**6,)
@@ -15,11 +16,6 @@ NEVER = (10**6,)
 
 def by_status(results):
     return {result["title"]: result["execution"]["status"] for result in results}
-
-
-def run_without(project, row, *arguments, **environ):
-    """Run pytest with a row of the table left out."""
-    return project.run("-p", "without_row", *arguments, leaves=None, COMPAT_WITHOUT=row, **environ)
 
 
 # Tests that upstream does not expect. They are in one suite, since each session costs a second.

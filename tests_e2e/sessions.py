@@ -296,6 +296,11 @@ class Runs:
         assert len(found) == 1, f"{len(found)} runs were created: {found}"
         return found[0]
 
+    def only_result(self) -> dict[str, Any]:
+        """The one result of the one run that was created since."""
+        (result,) = self.results(self.only())
+        return result
+
     def results(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the back end holds of a run."""
         return list(self._api.list_results(run["project"], run["id"]))

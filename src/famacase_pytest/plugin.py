@@ -84,6 +84,11 @@ class ReportingHooks:
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
         self._session.item = item
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            with self._session.guarded():
+                self._session.collection_failed(report)
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self) -> None:
         with self._session.guarded():

@@ -135,7 +135,6 @@ class Session:
             reader=ConfigReader(
                 settings.overlay.environ, settings.overlay.options, settings.overlay.file, self._config
             ),
-            run_url=self.run_url,
             run_file=self._run_file(),
             tell=self.notices.add,
         )
@@ -268,6 +267,11 @@ class Session:
         if self._controller is not None and not self._fell_back:
             self._controller.wait_until_opened()
         self.notices.print()
+
+    def collection_failed(self, report: pytest.CollectReport) -> None:
+        """Report a file that cannot be collected; its workers each tell xdist's controller of it."""
+        if self._controller is not None and self._capture is not None:
+            self._capture.collection_failed(report)
 
     def test_started(self) -> None:
         """Store the unfinished result of the test, in case the process does not survive it."""

@@ -28,7 +28,6 @@ def bindings(reader: ConfigReader, tmp_path: Path) -> Bindings:
         plan_loader=plan_loader.bound_to(session),
         transport=lambda: None,
         reader=reader,
-        run_url=lambda code, run_id: f"https://famacase.example.com/runs/{run_id}",
         run_file=tmp_path / "run",
     )
 

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable
 
+from .guards import uncollected
 from .payload import COPIED, PayloadOptions, file_source, wire_result
 
 if TYPE_CHECKING:
@@ -66,6 +67,21 @@ class TestCapture:
         self._config = config
         self._transport = transport
         self._options: PayloadOptions | None = None
+        self._uncollected: set[str] = set()
+
+    def collection_failed(self, report: Any) -> None:
+        """Report a file or package whose tests nobody knows, once: upstream completes an empty run.
+
+        Args:
+            report: pytest's ``CollectReport``.
+        """
+        plugin = getattr(self._config, "qase", None)
+        # pytest collects a file with doctests twice, and each of xdist's workers collects all files.
+        if plugin is None or report.nodeid in self._uncollected:
+            return
+        self._uncollected.add(report.nodeid)
+        plugin.reporter.add_result(uncollected(plugin, report))
+        self.finished()
 
     def started(self) -> None:
         """Store the unfinished result of the test that starts, in case the process dies in it."""

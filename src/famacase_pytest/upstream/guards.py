@@ -178,6 +178,20 @@ def _plain_marks(item: Any) -> Callable[..., Iterator[Any]]:
     return iter_markers
 
 
+def with_reason(original: Callable[..., None]) -> Callable[..., None]:
+    """Upstream's ``_process_test_result``, for a skip in the test itself.
+
+    Upstream takes the reason only of one in the set-up.
+    """
+
+    def _process_test_result(plugin: Any, report: Any, call: Any, item: Any) -> None:
+        original(plugin, report, call, item)
+        if report.skipped and call.when == "call" and _has_reason(report.longrepr):
+            plugin.runtime.result.add_message(_skip_reason(report.longrepr))
+
+    return _process_test_result
+
+
 class _NoException:
     """The exception info of a failure that no exception caused."""
 
@@ -227,6 +241,29 @@ def skipping_in_setup(original: Callable[..., Iterator[None]]) -> Callable[..., 
 
 def _has_reason(longrepr: Any) -> bool:
     return isinstance(longrepr, (tuple, list)) and ":" in str(longrepr[2])
+
+
+def uncollected(plugin: Any, report: Any) -> Any:
+    """Upstream's ``Result`` for what cannot be collected, with upstream's own suite and signature.
+
+    Args:
+        plugin: upstream's.
+        report: pytest's ``CollectReport`` of a failure.
+    """
+    from qase.commons.models.result import Result
+
+    node = SimpleNamespace(nodeid=report.nodeid)
+    result = plugin.runtime.result = Result(title=report.nodeid, signature="")
+    try:
+        plugin._get_suite(node)
+        plugin._get_signature(node)
+    finally:
+        plugin.runtime.clear()
+    result.execution.status = "invalid"
+    result.execution.stacktrace = report.longreprtext
+    result.add_message(_failure(report))
+    result.execution.complete()
+    return result
 
 
 # Statuses

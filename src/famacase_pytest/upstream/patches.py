@@ -40,7 +40,6 @@ class Bindings(NamedTuple):
         plan_loader: class that replaces upstream's plan loader.
         transport: returns where results go, or None as long as nothing has asked for it.
         reader: wraps upstream's reading of its configuration.
-        run_url: returns the address of a run's page, given project and id.
         run_file: file through which the controller passes its run to its xdist workers.
         tell: takes a line for the user.
     """
@@ -49,7 +48,6 @@ class Bindings(NamedTuple):
     plan_loader: type[FamacasePlanLoader]
     transport: Callable[[], Transport | None]
     reader: ConfigReader
-    run_url: Callable[[str, Any], str]
     run_file: Any
     tell: Callable[[str], None] = lambda line: None
 
@@ -103,12 +101,12 @@ TABLE: tuple[Patch, ...] = (
           lambda b, _: b.plan_loader, ("self", "api_token", "host")),
     Patch("configuration", "qase.pytest.conftest", "setup_config_manager",
           lambda b, old: b.reader.around(old), ("config",)),
-    Patch("link to a test", "qase.commons.reporters.testops", "QaseTestOps._QaseTestOps__prepare_link",
-          lambda b, _: lambda reporter, ids, title: b.run_url(reporter.project_code, reporter.run_id),
-          ("self", "ids", "title")),
+    # A line between pytest's dots for each failure, never under xdist; its link is always that of the run.
+    Patch("link to a test", "qase.commons.reporters.testops", "QaseTestOps._QaseTestOps__show_link",
+          lambda b, _: lambda reporter, ids, title: None, ("self", "ids", "title")),
     Patch("link to a test of several projects", "qase.commons.reporters.testops_multi",
-          "QaseTestOpsMulti._QaseTestOpsMulti__prepare_link",
-          lambda b, _: lambda reporter, code, ids, title: b.run_url(code, reporter.project_runs.get(code)),
+          "QaseTestOpsMulti._QaseTestOpsMulti__show_link",
+          lambda b, _: lambda reporter, code, ids, title: None,
           ("self", "project_code", "ids", "title"), since=(5, 0, 0)),
     # The process as upstream's reader of the configuration sees it.
     Patch("environment of the configuration", "qase.commons.config", "os",
@@ -140,6 +138,8 @@ TABLE: tuple[Patch, ...] = (
     Patch("marks of a test", "qase.pytest.plugin", "QasePytestPlugin.pytest_collection_modifyitems",
           lambda b, old: guards.with_plain_marks(old), ("self", "session", "config", "items"),
           required=False),
+    Patch("reason of a skip", "qase.pytest.plugin", "QasePytestPlugin._process_test_result",
+          lambda b, old: guards.with_reason(old), ("self", "report", "call", "item"), required=False),
     Patch("failure without an exception", "qase.pytest.plugin", "QasePytestPlugin._handle_failed_test",
           lambda b, old: guards.failing_without_exception(old), ("self", "call"), required=False),
     Patch("skip in the set-up", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_makereport",
