@@ -157,7 +157,8 @@ def make_project(directory: Path, url: str) -> PairProject:
 
 def run_without(project: Project, row: str, *arguments: str, **environ: str | None) -> Outcome:
     """Run pytest with a row of the table left out."""
-    return project.run("-p", "without_row", *arguments, leaves=None, COMPAT_WITHOUT=row, **environ)
+    variables: dict[str, Any] = {"COMPAT_WITHOUT": row, **environ}
+    return project.run("-p", "without_row", *arguments, leaves=None, **variables)
 
 
 @pytest.fixture
