@@ -67,9 +67,11 @@ class Outcome:
 
     @property
     def notices(self) -> list[str]:
-        """What this package has to say, but for the line that all is delivered."""
+        """What this package has to say, but for the line that all is delivered, and what a slow start says."""
         said = [line for line in self.output.splitlines() if line.startswith("famacase: ")]
-        return [line for line in said if not re.match(r"famacase: \d+ results? delivered", line)]
+        return [
+            line for line in said if not re.match(r"famacase: (\d+ results? delivered|waiting for )", line)
+        ]
 
     @property
     def counts(self) -> str:

@@ -146,7 +146,8 @@ def test_what_waits_is_named_listed_and_sent(leaving, layer, runs):
     assert leaving.is_clean()
     assert leaving.resend().output == "Nothing waits.\n"
     elsewhere = leaving.resend("--dir", "elsewhere")
-    assert (elsewhere.code, elsewhere.output) == (0, "Nothing waits in elsewhere.\n")
+    assert elsewhere.code == 2
+    assert elsewhere.output == "famacase: There is no directory elsewhere. Nothing is sent. Correct --dir.\n"
 
 
 def test_a_terminal_shows_how_far_it_came(leaving, layer):

@@ -15,7 +15,7 @@ from .errors import PASSING, SettingsError, UpstreamMismatch
 from .hooks import Hooks
 from .session import Session
 from .settings.resolve import preview, resolve
-from .settings.sources import ConfigFiles
+from .settings.sources import BY_DEFAULT, ConfigFiles
 from .summary import Notices, internal_error
 from .upstream import imports
 
@@ -175,12 +175,19 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         return Inactive(config, () if testless else [*said, *resolution.warnings])
     if testless:
         return Inactive(config).silence_upstream()
-    warnings = [*said, *resolution.warnings]
-    session = Session(config, resolution.settings, warnings, config.stash.get(_LINK, None))
+    settings, warnings = resolution.settings, [*said, *resolution.warnings]
+    if settings.mode.value == "off" and settings.mode.source == BY_DEFAULT and settings.api_url is not None:
+        warnings.append(
+            f"{settings.api_url.source} is set, but no mode is, so nothing is reported. Set "
+            "FAMACASE_MODE=testops to report, or FAMACASE_MODE=off to be told no more."
+        )
+    session = Session(config, settings, warnings, config.stash.get(_LINK, None))
     try:
         session.install()
     except UpstreamMismatch as error:
         session.end()
+        if settings.strict.value:
+            raise pytest.UsageError(str(error)) from None
         return Inactive(config, [str(error)]).silence_upstream()
     except BaseException:
         session.end()

@@ -78,6 +78,7 @@ class ReportingHooks:
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         with self._session.guarded():
             self._session.before_tests()
+        self._session.check_target()
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -100,7 +101,9 @@ class ReportingHooks:
             self._session.test_finished()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, object, object]:
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
         with self._session.guarded():
             self._session.before_completion(exitstatus)
         try:
@@ -108,6 +111,8 @@ class ReportingHooks:
         finally:
             with self._session.guarded():
                 self._session.finish()
+                if exitstatus == 0 and self._session.fails():
+                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 class WorkerHooks:

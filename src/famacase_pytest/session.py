@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .errors import PASSING, ApiError
+from .errors import PASSING, ApiError, Refused
 from .hooks import Hooks
 from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
@@ -100,6 +100,8 @@ class Session:
         self._progress: Progress | None = None
         # Whether upstream falls back, since the back end could not be opened.
         self._fell_back = False
+        # What is wrong with token, project, environment, plan or run, as far as the back end has said.
+        self._wrong: list[str] = []
         self._had_internal_error = False
         self._guard = _Guard(self)
         self._run_file_problem = False
@@ -182,8 +184,14 @@ class Session:
         else:
             self._note_earlier_sessions()
             self._transport = self._controller = wiring.controller_transport(
-                self._settings, self._config.rootpath, os.environ, self.notices.add, self._link
+                self._settings,
+                self._config.rootpath,
+                os.environ,
+                self.notices.add,
+                self.notices.say,
+                self._link,
             )
+            self._controller.wrong = self._wrong
 
     def _note_earlier_sessions(self) -> None:
         from . import wiring
@@ -201,14 +209,19 @@ class Session:
             )
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
-        """The cases of a plan; kept for the workers, which must not ask the back end."""
+        """The cases of a plan; kept for the workers, which must not ask the back end.
+
+        None at all, which makes upstream run every test, if the plan cannot be read.
+        """
         try:
             self._plan_cases[code] = self.transport().plan_cases(code, plan_id)
         except ApiError as error:
             if error.status == 404:
                 self._missing_plans.add((code, plan_id))
+            if isinstance(error, Refused):
+                self._wrong.append(str(error))
             self.notices.add(f"plan {plan_id} could not be read, so all tests run: {error}")
-            raise
+            return []
         return self._plan_cases[code]
 
     def has_plan(self, code: str, plan_id: int) -> bool:
@@ -244,6 +257,8 @@ class Session:
     def could_not_start(self, error: ApiError) -> None:
         """The back end could not be opened: upstream falls back, or reports nothing."""
         self._fell_back = True
+        if isinstance(error, Refused):
+            self._wrong.append(str(error))
         self.notices.add(str(error))
 
     def could_not_complete(self, error: ApiError) -> None:
@@ -272,6 +287,27 @@ class Session:
         """Report a file that cannot be collected; its workers each tell xdist's controller of it."""
         if self._controller is not None and self._capture is not None:
             self._capture.collection_failed(report)
+
+    def check_target(self) -> None:
+        """Stop a strict session whose target is wrong; the reason is in the notices by now.
+
+        Raises:
+            pytest.UsageError: pytest ends with exit code 4.
+        """
+        if self._wrong and self._settings.strict.value:
+            if self._controller is not None:
+                self._controller.withdraw()
+            raise pytest.UsageError(
+                f"{self._wrong[0]} {self._settings.strict.source} is true: no test has been run."
+            )
+
+    def fails(self) -> bool:
+        """Whether a strict session has left anything undelivered, rejected or lost."""
+        if not self._settings.strict.value or self._controller is None:
+            return False
+        left = self._controller.leftovers()
+        waits = (left.waiting or left.open_runs) and not left.in_background
+        return bool(waits or left.rejected or left.lost or self._had_internal_error)
 
     def test_started(self) -> None:
         """Store the unfinished result of the test, in case the process does not survive it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,6 +75,13 @@ class Notices:
         for line in waiting:
             self.show(line)
 
+    def say(self, line: str) -> None:
+        """Print a line now, wherever pytest is; before it has a terminal reporter, on standard error."""
+        if self._config.pluginmanager.get_plugin("terminalreporter") is not None:
+            self.show(line, good=True)
+        elif not self.is_silent:
+            print(f"famacase: {self._text(line)}", file=sys.stderr, flush=True)
+
     def show(self, line: str, *, good: bool = False) -> None:
         """Print a line now.
 
@@ -83,8 +91,10 @@ class Notices:
         """
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and not self.is_silent:
-            text = " ".join(self._scrub(line).splitlines())
-            reporter.write_line(f"famacase: {text}", **({} if good else {"yellow": True}))
+            reporter.write_line(f"famacase: {self._text(line)}", **({} if good else {"yellow": True}))
+
+    def _text(self, line: str) -> str:
+        return " ".join(self._scrub(line).splitlines())
 
 
 class Progress:

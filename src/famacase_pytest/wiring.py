@@ -29,9 +29,6 @@ OUTBOX = Path(".famacase", "outbox")
 # Where it is, below the directory for temporary files, if rootdir cannot be written.
 SPARE = "famacase-outbox"
 
-# Seconds that the start of a session may wait for the back end, in all.
-START_TIMEOUT = 10.0
-
 # Seconds that taking the lock of one's own session may take.
 _PRESENCE = 10.0
 
@@ -56,6 +53,7 @@ def controller_transport(
     rootdir: Path,
     environ: Mapping[str, str],
     tell: Tell,
+    tell_now: Tell,
     link: Link | None = None,
 ) -> ControllerTransport:
     """The transport of a session's controller, or of a session without workers.
@@ -65,6 +63,7 @@ def controller_transport(
         rootdir: pytest's.
         environ: the process environment.
         tell: takes a line for the user.
+        tell_now: takes one that is of use at this moment only.
         link: of a relay that has been launched already.
     """
     outbox, writer = _open_outbox(settings, rootdir, tell)
@@ -75,9 +74,10 @@ def controller_transport(
         writer,
         relay,
         drain_timeout=settings.drain_timeout.value,
-        start_timeout=START_TIMEOUT,
+        start_timeout=settings.start_timeout.value,
         falls_back=settings.fallback.value == "report",
         tell=tell,
+        tell_now=tell_now,
     )
 
 

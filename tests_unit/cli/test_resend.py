@@ -13,8 +13,20 @@ def test_a_list_needs_no_settings(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_list_of_a_directory(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["resend", "--list", "--dir", str(directory / "none")]) == 0
-    assert capsys.readouterr().out == f"Nothing waits in {directory / 'none'}.\n"
+    assert main(["resend", "--list", "--dir", str(directory)]) == 0
+    assert capsys.readouterr().out == f"Nothing waits in {directory}.\n"
+
+
+def test_a_directory_that_is_not_there(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resend", "--list", "--dir", str(directory / "none")]) == 2
+    assert f"There is no directory {directory / 'none'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "OLD=", "A=B,A=C"])
+def test_a_project_is_a_code_or_a_pair(text: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["resend", "--project", text])
+    assert raised.value.code == 2
 
 
 def test_nothing_waits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

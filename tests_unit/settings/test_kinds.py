@@ -37,6 +37,8 @@ BAD_TEXTS: dict[str, list[str]] = {
     "RETRY_ATTEMPTS": ["0", "21", "x", "1.5"],
     "ATTACHMENT_WORKERS": ["0", "33"],
     "DRAIN_TIMEOUT": ["-1", "forever"],
+    "START_TIMEOUT": ["0", "soon"],
+    "STRICT": ["x"],
     "FLUSH_INTERVAL": ["-1", "61"],
     "OUTBOX_MAX_MB": ["0", "1.5"],
     "SPEEDUPS": ["x"],

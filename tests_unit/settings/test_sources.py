@@ -255,6 +255,8 @@ OWN_VALUES: dict[str, tuple[list[str], Any]] = {
     "RETRY_ATTEMPTS": (["5", "6", "7"], int),
     "ATTACHMENT_WORKERS": (["5", "6", "7"], int),
     "DRAIN_TIMEOUT": (["0", "2", "3"], float),
+    "START_TIMEOUT": (["1.5", "2", "3"], float),
+    "STRICT": (["yes", "false", "false"], lambda text: text == "yes"),
     "FLUSH_INTERVAL": (["0", "0.2", "3"], float),
     "OUTBOX_MAX_MB": (["5", "6", "7"], int),
     "SPEEDUPS": (["no", "true", "true"], lambda text: text == "true"),

@@ -7,8 +7,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import wiring
 from ..delivery.api.retry import Clock
@@ -48,6 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help=f"directory that holds the outboxes (default: FAMACASE_OUTBOX_DIR, or {wiring.OUTBOX} here)",
     )
+    parser.add_argument(
+        "--project",
+        type=_projects,
+        default={},
+        metavar="[OLD=]CODE",
+        help="send to this project instead; OLD=CODE[,OLD2=CODE2] names those that are replaced",
+    )
+    parser.add_argument(
+        "--to-address",
+        metavar="URL",
+        help="send to this address instead; the token that is set goes there: set one of that address",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show what waits, and send nothing")
     what.add_argument(
@@ -59,6 +72,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--discard", metavar="SESSION", help="delete the waiting results of one session, named as in --list"
     )
+
+
+def _projects(text: str) -> dict[str, str]:
+    """Projects by the code that they take the place of; "" stands for any."""
+    found = {}
+    for part in text.split(","):
+        old, _, new = part.rpartition("=")
+        if not new.strip() or old.strip() in found:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither a project's code nor OLD=CODE")
+        found[old.strip()] = new.strip()
+    return found
 
 
 def _target(text: str) -> str:
@@ -78,7 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.discard:
         return _discard(arguments)
-    settings = None if arguments.list else command_settings()
+    if arguments.dir is not None and not arguments.dir.is_dir():
+        print(
+            f"famacase: There is no directory {arguments.dir}. Nothing is sent. Correct --dir.",
+            file=sys.stderr,
+        )
+        return 2
+    settings = None if arguments.list else command_settings(arguments.to_address)
     directories = list(_directories(arguments, settings))
     if not directories:
         print("Nothing waits." if arguments.dir is None else f"Nothing waits in {arguments.dir}.")
@@ -89,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
                 print(line)
         return 0
     # A list, so that all sessions are tried even if the first one fails.
-    return 1 if any([_send(directory, settings, arguments.to_run) for directory in directories]) else 0
+    target = Target(arguments.to_run, arguments.project, bool(arguments.to_address))
+    return 1 if any([_send(directory, settings, target) for directory in directories]) else 0
 
 
 def _directories(arguments: argparse.Namespace, settings: Settings | None) -> Iterator[Path]:
@@ -185,20 +216,34 @@ def _run_named(project: str, run_id: int) -> str:
 # Sending
 
 
-def _send(directory: Path, settings: Settings, to_run: str | None) -> bool:
+class Target(NamedTuple):
+    """Where results go instead of where their session meant them to.
+
+    Attributes:
+        run: ``new`` or the id of another run; None for the session's own.
+        projects: other projects, by the code of the one that they take the place of; "" stands for any.
+        by_hand: whether the address was given on the command line, and so may be another one.
+    """
+
+    run: str | None = None
+    projects: Mapping[str, str] = {}
+    by_hand: bool = False
+
+
+def _send(directory: Path, settings: Settings, target: Target) -> bool:
     """Send the waiting results of one session, and print how many were delivered.
 
     Args:
         directory: the session's.
         settings: with the address and the tokens.
-        to_run: ``new`` or the id of another run; None for the session's own.
+        target: where to.
 
     Returns:
         Whether something is left.
     """
     try:
         with Outbox.open(directory) as outbox:
-            return _Sending(outbox, settings).send(to_run)
+            return _Sending(outbox, settings, target).send()
     except OutboxGone:
         print(f"{directory.name}: another process has delivered its results.")
         return False
@@ -211,16 +256,17 @@ def _send(directory: Path, settings: Settings, to_run: str | None) -> bool:
 class _Sending:
     """Sends the results in one outbox; only one process does so at a time."""
 
-    def __init__(self, outbox: Outbox, settings: Settings) -> None:
+    def __init__(self, outbox: Outbox, settings: Settings, target: Target) -> None:
         self._outbox = outbox
         self._settings = settings
+        self._target = target
 
-    def send(self, to_run: str | None) -> bool:
+    def send(self) -> bool:
         outbox = self._outbox
         if _is_running(outbox):
             self._say("the session is still running and sends its results itself.")
             return True
-        self._check_address()
+        is_elsewhere = self._is_elsewhere()
         lock = outbox.delivery_lock()
         if not lock.acquire():
             self._say("waiting for another process that is sending its results.")
@@ -229,37 +275,79 @@ class _Sending:
         finish_all(outbox)
         ledger.retry_rejected()
         counts = outbox.count_pending(ledger)
-        if to_run is not None:
-            self._redirect(ledger, to_run, counts)
+        self._redirect(ledger, counts, is_elsewhere)
         return self._report(ledger, counts, self._deliver(ledger, counts))
 
-    def _check_address(self) -> None:
-        # A token must not go to a host that only a file in the working tree names.
+    def _is_elsewhere(self) -> bool:
+        """Whether the address is another one than the session's; only by the user's own hand."""
         recorded, given = self._outbox.meta()["api_url"], self._settings.base_url
+        if self._target.by_hand:
+            return bool(recorded != given)
+        # A token must not go to a host that only a file in the working tree names.
         if host_of(recorded) != host_of(given):
             raise SettingsError(
                 f"Its results were recorded for {recorded}, but the address is set to {given}: none of them "
-                "is sent. Set FAMACASE_API_URL to the address that they are meant for."
+                "is sent. Set FAMACASE_API_URL to the address that they are meant for, or, if that one was "
+                f"wrong, send them with: famacase resend --to-address {given}"
             )
+        return False
 
-    def _redirect(self, ledger: Ledger, to_run: str, counts: Mapping[RunKey, Waiting]) -> None:
-        """Send the results of all runs to other runs; if one of these fails, none is redirected."""
+    def _redirect(self, ledger: Ledger, counts: Mapping[RunKey, Waiting], is_elsewhere: bool) -> None:
+        """Note where results go instead; if one of the places does not exist, nothing is changed.
+
+        What was created or uploaded in the place that it was meant for first counts no more.
+        """
+        known = ledger.state().get("targets") or {}
+        targets = {**known, **self._other_projects({project for project, _ in counts}, known)}
+        if targets == known and not is_elsewhere and self._target.run is None:
+            return
         runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
-        targets = {}
+        found = {}
         with wiring.open_api(self._settings) as api:
-            for project, run_id in counts:
-                if to_run != "new":
-                    api.get_run(project, int(to_run))
-                    targets[project, run_id] = int(to_run)
+            for project in sorted({targets.get(project, project) for project, _ in counts}):
+                api.get_project(project)
+            for project, run_id in counts if self._target.run else ():
+                target = targets.get(project, project)
+                if self._target.run != "new":
+                    found[project, run_id] = int(str(self._target.run))
+                    api.get_run(target, found[project, run_id])
                     continue
                 run = runs.get((project, run_id))
                 body = {"title": f"Resent from run {run_id}", "is_autotest": True}
                 if run is not None and run.body:
-                    body = with_environment(run, api)
-                targets[project, run_id] = target = api.create_run(project, body, str(uuid.uuid4()))
-                self._say(f"created run {target} of {project}, {self._url(target)}")
-        for (project, run_id), target in targets.items():
-            ledger.record_run(project, run_id, target)
+                    body = with_environment(run._replace(project=target), api)
+                found[project, run_id] = created = api.create_run(target, body, str(uuid.uuid4()))
+                self._say(f"created run {created} of {target}, {self._url(created)}")
+        for project, run_id in runs:
+            if is_elsewhere or targets.get(project) != known.get(project):
+                ledger.forget_created(project, run_id)
+        if is_elsewhere:
+            ledger.forget_uploads()
+            self._outbox.set_meta(api_url=self._settings.base_url)
+        ledger.set_state(targets=targets)
+        for (project, run_id), real in found.items():
+            ledger.record_run(project, run_id, real)
+
+    def _other_projects(self, waiting: Collection[str], known: Mapping[str, str]) -> dict[str, str]:
+        """The projects that the user has named, by the code that the session gave.
+
+        Args:
+            waiting: the session's projects for which results wait.
+            known: where an earlier call has sent some of them.
+        """
+        wanted = self._target.projects
+        if "" in wanted and len(waiting) > 1:
+            raise SettingsError(
+                f"Its results are for the projects {', '.join(sorted(waiting))}, and one of them has to be "
+                f"named: none is sent. Say --project OLD={wanted['']}."
+            )
+        found = {}
+        for project in waiting:
+            # It may be named as the session knew it, or as it was sent last.
+            for name in ("", known.get(project, project), project):
+                if name in wanted:
+                    found[project] = wanted[name]
+        return found
 
     def _deliver(self, ledger: Ledger, counts: Mapping[RunKey, Waiting]) -> str | None:
         """Deliver what can be delivered.
@@ -268,10 +356,12 @@ class _Sending:
             Why something is left, if that is not in the ledger.
         """
         outbox = self._outbox
-        projects = sorted({project for project, _ in counts} | {run.project for run in outbox.runs()})
+        projects = {project for project, _ in counts} | {run.project for run in outbox.runs()}
         if not projects:
             return None
-        briefing = wiring.relay_briefing(self._settings, outbox, projects=projects)
+        targets = ledger.state().get("targets") or {}
+        codes = sorted({targets.get(project, project) for project in projects})
+        briefing = wiring.relay_briefing(self._settings, outbox, projects=codes)
         cancelled = threading.Event()
         api = open_api(briefing, cancelled)
         loop = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)

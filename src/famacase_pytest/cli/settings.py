@@ -12,14 +12,17 @@ from ..settings.resolve import resolve
 from ..settings.sources import ConfigFiles
 
 
-def command_settings() -> Settings:
+def command_settings(address: str | None = None) -> Settings:
     """Resolve the settings from the environment and the config files of the current directory.
+
+    Args:
+        address: of the command line; it beats all others.
 
     Raises:
         SettingsError: a value is wrong, or no address is set.
     """
     # Commands need neither a mode nor a project.
-    no_tests = {"qase_mode": "off", "qase_fallback": "off"}
+    no_tests = {"qase_mode": "off", "qase_fallback": "off", "famacase_api_url": address}
     resolution = resolve(os.environ, no_tests, ConfigFiles(Path.cwd()))
     for warning in resolution.warnings:
         print(f"famacase: {warning}", file=sys.stderr)

@@ -33,6 +33,9 @@ from famacase_pytest.errors import PASSING, ApiError, Refused
 # Seconds between two looks at whether the relay is there.
 _LOOK = 0.05
 
+# Seconds of silence at the start, after which the user is told what is waited for.
+_SILENCE = 1.0
+
 # Seconds beyond its deadline that the relay has to say how far it came.
 _GRACE = 2.0
 
@@ -110,8 +113,8 @@ class Transport:
         """
         raise NotImplementedError
 
-    def check_run(self, code: str, run_id: int) -> bool:
-        """Whether a run is there. Raises ApiError where results may not wait until that is known."""
+    def check_run(self, code: str, run_id: int) -> None:
+        """Look whether a run takes results. Raises ApiError where they may not wait until that is known."""
         raise NotImplementedError
 
     # While tests run
@@ -229,8 +232,11 @@ class ControllerTransport(Transport):
         falls_back: whether upstream is to use its fallback if the back end cannot be opened; otherwise
             results wait in the outbox.
         tell: takes a line for the user.
+        tell_now: takes one that is of use at this moment only.
 
     Attributes:
+        wrong: what is wrong with the target, as far as the back end has said: token, project, environment,
+            run. Results wait in the outbox all the same.
         on_wait: called again and again while the end of the session waits for delivery, with a function that
             counts the results that wait, and the seconds that are left.
     """
@@ -245,8 +251,12 @@ class ControllerTransport(Transport):
         start_timeout: float,
         falls_back: bool,
         tell: Tell,
+        tell_now: Tell,
     ) -> None:
         super().__init__(writer, tell)
+        self.wrong: list[str] = []
+        self._tell_now = tell_now
+        self._is_waiting_told = False
         self.on_wait: Callable[[Callable[[], int], float], None] = lambda count, seconds: None
         self.directory = None if outbox is None else outbox.directory
         self._outbox = outbox
@@ -256,7 +266,7 @@ class ControllerTransport(Transport):
         self._start_timeout = start_timeout
         self._patience = start_timeout
         self._falls_back = falls_back
-        self._checks: list[tuple[int, str]] = []
+        self._checks: list[tuple[int, str, str]] = []
         self._slugs: dict[str, str] = {}
         self._runs: list[Run] = []
         self._real: dict[tuple[str, int], int] = {}
@@ -267,6 +277,7 @@ class ControllerTransport(Transport):
         self._lost = 0
         self._look_at = 0.0
         self._is_away = False
+        self._is_withdrawn = False
         self._gave_up = False
         self._drained = False
         self._late = False
@@ -280,20 +291,27 @@ class ControllerTransport(Transport):
         """See `Transport`."""
         number = self._ask("check_project", project=code)
         if self._falls_back:
-            self._answered(number)
+            self._answered(number, f"token and project {code}")
         else:
-            self._checks.append((number, ""))
+            self._checks.append((number, f"token and project {code}", ""))
 
     def environment_id(self, code: str, slug: str) -> int | None:
         """See `Transport`."""
         self._slugs[code] = slug
         missing = f"Project {code} has no environment with the slug {slug!r}: the run is created without one."
-        self._checks.append((self._ask("environment", project=code, slug=slug), missing))
+        number = self._ask("environment", project=code, slug=slug)
+        self._checks.append((number, f"environment {slug}", missing))
         return None
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """See `Transport`."""
-        cases: list[int] = self._answered(self._ask("plan", project=code, plan_id=plan_id))["cases"]
+        number = self._ask("plan", project=code, plan_id=plan_id)
+        try:
+            cases: list[int] = self._answered(number, f"plan {plan_id}")["cases"]
+        except ApiError as error:
+            # The caller says it.
+            self._told.add(str(error))
+            raise
         return cases
 
     def create_run(self, code: str, body: Mapping[str, Any]) -> int:
@@ -310,32 +328,48 @@ class ControllerTransport(Transport):
         self._add_run(run)
         return provisional
 
-    def check_run(self, code: str, run_id: int) -> bool:
-        """See `Transport`."""
+    def check_run(self, code: str, run_id: int) -> None:
+        """See `Transport`; a run that is not there is no reason to drop its results."""
         self._add_run(Run(code, run_id))
         try:
-            self._answered(self._ask("check_run", project=code, run_id=run_id))
-        except Refused as error:
-            if error.status == 404:
-                return False
-            self._without_back_end(error)
+            answer = self._answered(self._ask("check_run", project=code, run_id=run_id), f"run {run_id}")
         except ApiError as error:
-            self._without_back_end(error)
-        return True
+            if error.status == 404:
+                error = Refused(
+                    f"Project {code} has no run {run_id}. Correct FAMACASE_TESTOPS_RUN_ID, and send what "
+                    "waits with: famacase resend --to-run ID, or --to-run new.",
+                    status=404,
+                )
+            if self._falls_back:
+                raise error from None
+            self._go_without(error)
+        else:
+            if answer.get("status") == "completed":
+                self.wrong.append(
+                    f"Run {run_id} of project {code} is completed already: what the back end does not take "
+                    "any more waits in the outbox. Correct FAMACASE_TESTOPS_RUN_ID, or send what waits with: "
+                    "famacase resend --to-run ID, or --to-run new."
+                )
+                self._tell(self.wrong[-1])
 
     def wait_until_opened(self) -> None:
         """Before the first test: tell the user what is wrong with token, project or environment."""
         checks, self._checks = self._checks, []
-        for number, missing in checks:
+        for number, what, missing in checks:
             try:
-                answer = self._answered(number)
+                answer = self._answered(number, what)
             except ApiError as error:
                 self._go_without(error)
             else:
                 if missing and answer.get("id", 0) is None:
+                    self.wrong.append(missing)
                     self._tell(missing)
         self._relay.settle()
         self._has_relay()
+
+    def withdraw(self) -> None:
+        """No test is going to run: no run is completed, also not one that others report to."""
+        self._is_withdrawn = True
 
     # While tests run
 
@@ -379,6 +413,8 @@ class ControllerTransport(Transport):
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         """See `Transport`; waits for the relay to deliver."""
+        if self._is_withdrawn:
+            return False
         self._send_unstored()
         if self._lost:
             self.drain()
@@ -466,10 +502,25 @@ class ControllerTransport(Transport):
     def _ask(self, question: str, **details: object) -> int:
         return self._relay.order(question, seconds=self._start_timeout, **details)
 
-    def _answered(self, number: int) -> dict[str, Any]:
-        """The answer to a question. Raises ApiError, also if there is none in time."""
+    def _answered(self, number: int, what: str) -> dict[str, Any]:
+        """The answer to a question. Raises ApiError, also if there is none in time.
+
+        Args:
+            number: of the question.
+            what: it is about.
+        """
         began = System.monotonic()
-        answer = self._relay.answer(number, self._patience)
+
+        def waiting() -> None:
+            left = self._patience - (System.monotonic() - began)
+            if not self._is_waiting_told and left < self._start_timeout - _SILENCE:
+                self._is_waiting_told = True
+                self._tell_now(
+                    f"waiting for {self._relay.briefing['api_url']} ({what}), for {left:.0f} s at most; then "
+                    "the session goes on, and its results wait in the outbox."
+                )
+
+        answer = self._relay.answer(number, self._patience, waiting)
         self._patience = max(0.0, self._patience - (System.monotonic() - began))
         if answer is None:
             raise errors.Unreachable(
@@ -485,18 +536,16 @@ class ControllerTransport(Transport):
             raise kind(problem["message"], status=problem["status"], detail=problem["detail"])
         return answer
 
-    def _without_back_end(self, error: ApiError) -> None:
-        if self._falls_back:
-            raise error
-        self._go_without(error)
-
     def _go_without(self, error: ApiError) -> None:
         if not self._has_relay():
             return  # which says all that is known
+        if isinstance(error, Refused):
+            self.wrong.append(str(error))
         if not self._is_away:
             self._is_away = True
             where = f"wait in {self.directory}" if self.directory else "are held in memory"
-            self._tell(f"{error} Until then results {where}.")
+            what = "" if str(error) in self._told else f"{error} "
+            self._tell(f"{what}Until then results {where}.")
 
     # Delivery
 
@@ -681,9 +730,8 @@ class WorkerTransport(Transport):
         """See `Transport`."""
         raise Refused(f"A worker creates no run in project {code}; its controller does.")
 
-    def check_run(self, code: str, run_id: int) -> bool:
+    def check_run(self, code: str, run_id: int) -> None:
         """See `Transport`."""
-        return True
 
 
 # Kept: ``json.dumps`` makes an encoder for each call with options. Compact, since the text is sent as it is.

@@ -30,6 +30,8 @@ class Settings:
         retry_attempts: attempts in all.
         attachment_workers: upload requests at a time.
         drain_timeout: seconds that the end of the session waits for delivery; 0: not at all.
+        start_timeout: seconds that the start of the session waits for the back end, in all.
+        strict: whether a wrong target stops the session, and what is left over fails it.
         flush_interval: seconds that a result waits for others.
         outbox_dir: where results wait; None: the default place.
         outbox_max_mb: size of the outbox in MiB beyond which files are dropped.
@@ -53,6 +55,8 @@ class Settings:
     retry_attempts: Value[int]
     attachment_workers: Value[int]
     drain_timeout: Value[float]
+    start_timeout: Value[float]
+    strict: Value[bool]
     flush_interval: Value[float]
     outbox_dir: Value[Path] | None
     outbox_max_mb: Value[int]

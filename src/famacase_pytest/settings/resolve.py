@@ -190,6 +190,8 @@ def _settings(
         retry_attempts=of("RETRY_ATTEMPTS", 3),
         attachment_workers=of("ATTACHMENT_WORKERS", 4),
         drain_timeout=of("DRAIN_TIMEOUT", 300.0),
+        start_timeout=of("START_TIMEOUT", 10.0),
+        strict=of("STRICT", False),
         flush_interval=of("FLUSH_INTERVAL", 1.0),
         outbox_dir=path("OUTBOX_DIR"),
         outbox_max_mb=of("OUTBOX_MAX_MB", 2048),

@@ -232,6 +232,21 @@ OWN: tuple[Row, ...] = (
         "300",
     ),
     _row(
+        "START_TIMEOUT",
+        "famacase.startTimeout",
+        seconds(3600),
+        "Seconds that the start of the session waits for the back end, in all",
+        "10",
+    ),
+    _row(
+        "STRICT",
+        "famacase.strict",
+        BOOLEAN,
+        "Stop before the first test if token, project, run, plan or environment is wrong, and end with 1 if "
+        "results are left over",
+        "false",
+    ),
+    _row(
         "FLUSH_INTERVAL",
         "famacase.flushInterval",
         seconds(60, zero=True),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol
 from qase.commons import ReporterException
 from qase.commons.client.base_api_client import BaseApiClient
 
-from ..errors import ApiError, Refused
+from ..errors import ApiError
 from .payload import PayloadOptions, wire_result_or_remains
 
 if TYPE_CHECKING:
@@ -102,21 +102,16 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
         return run_id
 
     def check_test_run(self, project_code: str, run_id: Any) -> bool:
-        """Whether the run exists; upstream also asks this of the run that it has just created."""
-        if (project_code, int(run_id)) in self._created:
-            return True
-        with self._reporting_failure(self.session.could_not_start):
-            found = self.session.transport().check_run(project_code, int(run_id))
-        if found:
+        """Look whether the run takes results; upstream also asks this of the run that it has just created.
+
+        Returns:
+            True: upstream would drop the results of a run that it does not find. Here they wait.
+        """
+        if (project_code, int(run_id)) not in self._created:
+            with self._reporting_failure(self.session.could_not_start):
+                self.session.transport().check_run(project_code, int(run_id))
             self.session.run_opened(project_code, int(run_id))
-        else:
-            self.session.could_not_start(
-                Refused(
-                    f"Project {project_code} has no run {run_id}: nothing of this session is reported. "
-                    "Check FAMACASE_TESTOPS_RUN_ID."
-                )
-            )
-        return found
+        return True
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Store a batch of results."""

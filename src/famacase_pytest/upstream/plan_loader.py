@@ -9,13 +9,14 @@ class PlanReader(Protocol):
     """What the plan loader needs of its session."""
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
-        """The ids of a plan's cases."""
+        """The ids of a plan's cases; none if it cannot be read."""
 
 
 class FamacasePlanLoader:
     """Replaces upstream's ``TestOpsPlanLoader``.
 
-    Upstream runs only the returned cases, and runs everything when there are none.
+    Upstream runs only the returned cases, and runs everything when there are none: also those of a plan that
+    cannot be read, which the session has said by then.
 
     Args:
         api_token: upstream's; not used, since the session knows the real one.
@@ -28,11 +29,7 @@ class FamacasePlanLoader:
         self.case_list: list[int] = []
 
     def load(self, code: str, plan_id: int) -> list[int]:
-        """The ids of a plan's cases.
-
-        Raises:
-            ApiError: the plan cannot be read; upstream logs it and runs all tests.
-        """
+        """The ids of a plan's cases; none if it cannot be read."""
         self.case_list = self.session.plan_cases(code, int(plan_id))
         return self.case_list
 

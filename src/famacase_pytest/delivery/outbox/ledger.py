@@ -191,6 +191,15 @@ class Ledger:
                 (project, run_id, real_id),
             )
 
+    def forget_created(self, project: str, run_id: int) -> None:
+        """Forget the run that was created for a provisional one: it is created anew, in another place."""
+        if run_id < 0:
+            self._database.change("DELETE FROM run WHERE project = ? AND run_id = ?", (project, run_id))
+
+    def forget_uploads(self) -> None:
+        """Forget the ids of files: they are another back end's."""
+        self._database.change("DELETE FROM upload")
+
     def is_completed(self, project: str, run_id: int) -> bool:
         """Whether the session's run was completed."""
         return bool(self._run(project, run_id)[1])

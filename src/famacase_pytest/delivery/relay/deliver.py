@@ -88,6 +88,8 @@ class Delivery:
         self.blocked: dict[RunKey, Refused] = {}
         self._set_aside: set[ItemKey] = set()
         self._created: dict[RunKey, int] = {}
+        # Where results of a project go by the user's choice, if that is another one.
+        self._targets: Mapping[str, str] = ledger.state().get("targets") or {}
         # What another process was delivering when it died, or this one when the back end went away.
         self._in_flight: list[ItemKey] = [
             (writer, seq) for writer, seq in ledger.state().get("in_flight", ())
@@ -133,7 +135,7 @@ class Delivery:
             try:
                 real = self.real_run(project, run_id)
                 for batch in self._batches(group):
-                    self._deliver_batch(project, real, batch)
+                    self._deliver_batch(self._target(project), real, batch)
             except Refused as error:
                 self._block((project, run_id), error)
 
@@ -159,8 +161,8 @@ class Delivery:
                 continue
             try:
                 real = self.real_run(*key)
-                self._api.complete_run(run.project, real)
-                url = self._publish(run.project, real) if run.publish else None
+                self._api.complete_run(self._target(run.project), real)
+                url = self._publish(self._target(run.project), real) if run.publish else None
             except Refused as error:
                 self._block(key, error)
             except Rejected as error:
@@ -196,10 +198,11 @@ class Delivery:
             return known
         real = self._created.get((project, run_id))
         if real is None:
-            run = self._run(project, run_id)
+            target = self._target(project)
+            run = self._run(project, run_id)._replace(project=target)
             try:
                 body = with_environment(run, self._api)
-                real = self._api.create_run(project, body, run.key or str(uuid.uuid4()))
+                real = self._api.create_run(target, body, run.key or str(uuid.uuid4()))
             except Rejected as error:
                 raise _as_refused(error) from error
             # Kept here too: a disk that is full does not take it, and there shall be no second run.
@@ -207,6 +210,10 @@ class Delivery:
         self._ledger.record_run(project, run_id, real)
         self.on_progress()
         return real
+
+    def _target(self, project: str) -> str:
+        """The project that results of a project go to."""
+        return self._targets.get(project, project)
 
     def _run(self, project: str, run_id: int) -> Run:
         for run in self._outbox.runs():
