@@ -17,7 +17,7 @@ from .session import Session
 from .settings.resolve import preview, resolve
 from .settings.sources import BY_DEFAULT, ConfigFiles
 from .summary import Notices, internal_error
-from .upstream import imports
+from .upstream import aliases, imports
 
 if TYPE_CHECKING:
     from .delivery.relay.process import Link
@@ -41,6 +41,7 @@ _WORKERS = ("numprocesses", "tx")
 def prepare(config: pytest.Config) -> None:
     """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
+    config.stash[_SET_ASIDE] = aliases.provide(config.pluginmanager)
     # pytest would end here; what is wrong shows again in `begin`, which says it.
     with contextlib.suppress(Exception):
         _prepare(config)
@@ -69,7 +70,10 @@ def begin(config: pytest.Config) -> Session | None:
     Raises:
         pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
     """
+    config.addinivalue_line("markers", aliases.MARKER)
     config.stash[_STATE] = state = _begin(config)
+    if config.stash.get(_SET_ASIDE, False) and not (state.notices.is_worker or _is_testless(config)):
+        state.notices.lines.insert(0, aliases.SET_ASIDE)
     if not isinstance(state, Session):
         link = config.stash.get(_LINK, None)
         if link is not None:
@@ -154,7 +158,7 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         return Inactive(config)
     if _reporting:
         return Inactive(config).silence_upstream(inside=True)
-    testless = any(getattr(config.option, name, False) for name in _TESTLESS)
+    testless = _is_testless(config)
     said: list[str] = []
     try:
         resolution = resolve(
@@ -195,6 +199,10 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     return session
 
 
+def _is_testless(config: pytest.Config) -> bool:
+    return any(getattr(config.option, name, False) for name in _TESTLESS)
+
+
 def _files(config: pytest.Config) -> ConfigFiles:
     """The config files, as `prepare` has read them where nothing has changed since."""
     files = config.stash.get(_FILES, None)
@@ -203,6 +211,7 @@ def _files(config: pytest.Config) -> ConfigFiles:
 
 _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
+_SET_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
 _LINK: pytest.StashKey[Link | None] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one

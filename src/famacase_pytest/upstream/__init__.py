@@ -10,6 +10,9 @@ from typing import Any
 # The module of upstream's plugin, whatever name it was registered under.
 PLUGIN_MODULE = "qase.pytest.conftest"
 
+# The name of its entry point.
+PLUGIN_ENTRY = "qase_pytest"
+
 # The modules that read the environment.
 _READERS = ("qase.commons.config", "qase.commons.logger")
 
