@@ -34,10 +34,14 @@ _.isolation_level
 
 # The templates of the local back end's pages read these.
 _.link_is_web
-_.is_picture
-_.is_there
 _.has_more
 _.created
+_.iso
+_.pair
+_.is_first_failure
+_.height
+_.is_this
+_.toggled
 
 # Pydantic, Starlette's form parser and uvicorn read or call these.
 _.model_config

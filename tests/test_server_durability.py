@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_another_back_end_on_the_same_data_is_refused(own_process: ServerProcess
     with pytest.raises(ServerDidNotStart, match="in use by another back end"):
         ServerProcess.start(own_process.data)
     assert reach(own_process).get().status_code == 200
+
+
+def test_data_of_the_first_format_is_brought_to_the_present_one(own_process: ServerProcess) -> None:
+    backend = reach(own_process)
+    run_id = backend.new_run()
+    backend.send(run_id, *(new_result(title=f"number {n}", tags=["kept"]) for n in range(20)))
+    own_process.terminate()
+    with closing(sqlite3.connect(own_process.data / "famacase.sqlite3")) as database:
+        database.execute("DROP TABLE summary")
+        database.execute("ALTER TABLE run DROP COLUMN changes")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    own_process.launch()
+    page = requests.get(f"{own_process.url}/runs/{run_id}?tag=kept&q=number", timeout=60).text
+    assert page.count('<span class="name">number') == 20
+    assert backend.send(run_id, new_result()).status_code == 201
 
 
 def test_data_of_a_newer_format_is_refused_and_left_alone(own_process: ServerProcess) -> None:

@@ -190,7 +190,7 @@ def download(data: Store, attachment: Attachment, *, show_as: Optional[str] = No
     headers = {
         "X-Content-Type-Options": "nosniff",
         # Opened on its own, the file must not run anything in the name of this server.
-        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
         "Content-Disposition": _content_disposition(
             "inline" if show_as else "attachment", attachment.file_name
         ),

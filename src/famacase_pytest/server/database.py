@@ -6,17 +6,30 @@ nor lone surrogates nor integers beyond 64 bits have to pass through a column ty
 
 # No `from __future__ import annotations` here: SQLAlchemy evaluates these annotations, on Python 3.9 too.
 
+import json
 import sqlite3
 import uuid
 from pathlib import Path
 from typing import Any, Optional
 
-from sqlalchemy import JSON, Connection, Engine, ForeignKey, Index, UniqueConstraint, create_engine, event
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from famacase_pytest.server import CannotServe
+from famacase_pytest.server.summaries import summary_of
 
-FORMAT = 1  # of the data that this release writes, kept in ``PRAGMA user_version``
+FORMAT = 2  # of the data that this release writes, kept in ``PRAGMA user_version``
 LARGEST_ID = 2**63 - 1  # for SQLite; a larger id is one that does not exist
 
 
@@ -64,6 +77,8 @@ class Run(Table):
     created_at: Mapped[float]
     completed_at: Mapped[Optional[float]]
     is_public: Mapped[bool] = mapped_column(default=False)
+    # Grows with each change, so that a page knows whether it has to ask for more.
+    changes: Mapped[int] = mapped_column(default=0, server_default="0")
     project: Mapped[Project] = relationship(lazy="joined")
     stats: dict[str, int]
 
@@ -87,6 +102,39 @@ class Result(Table):
     id: Mapped[str]
     status: Mapped[Optional[str]]
     body: Mapped[str]
+
+
+class Summary(Table):
+    """What lists show, search and count of a result, made of its body by `summaries.summary_of`."""
+
+    __tablename__ = "summary"
+    __table_args__ = (
+        Index("summary_by_id", "run_id", "id"),
+        Index("summary_by_test", "test", "run_id", "rank", "duration"),
+        Index("summary_counted", "run_id", "status", "suite", "flaky", "muted", "has_files", "tags"),
+        Index("summary_ranked", "run_id", "rank", "position"),
+        Index("summary_compared", "run_id", "test", "rank", "duration"),
+        # A run's rows lie together, in their order.
+        {"sqlite_with_rowid": False},
+    )
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str]
+    status: Mapped[str]
+    rank: Mapped[int]  # of the status, the most urgent first
+    title: Mapped[str]
+    suite: Mapped[str]
+    params: Mapped[str]
+    cases: Mapped[str]
+    message: Mapped[str]  # its first line
+    cause: Mapped[str]
+    duration: Mapped[Optional[float]]
+    muted: Mapped[bool]
+    flaky: Mapped[bool]
+    has_files: Mapped[bool]
+    tags: Mapped[str]
+    test: Mapped[str]  # which test it is, in every run
+    text: Mapped[str]  # what a search looks through
 
 
 class Attachment(Table):
@@ -137,6 +185,8 @@ def open_database(path: Path) -> Engine:
         found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if found < FORMAT:
             Table.metadata.create_all(connection)
+            if found == 1:
+                _add_summaries(connection)
             connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
     if found > FORMAT:
         engine.dispose()
@@ -145,3 +195,15 @@ def open_database(path: Path) -> Engine:
             "Use the newer release that wrote it, or another --data directory."
         )
     return engine
+
+
+def _add_summaries(connection: Connection) -> None:
+    """Brings data of format 1 to the present one: results get the rows that lists are made of."""
+    connection.exec_driver_sql("ALTER TABLE run ADD COLUMN changes INTEGER NOT NULL DEFAULT 0")
+    rows = connection.execute(select(Result.run_id, Result.position, Result.body))
+    for part in rows.partitions(1000):
+        summaries = [
+            {"run_id": run_id, "position": position, **summary_of(json.loads(body))}
+            for run_id, position, body in part
+        ]
+        connection.execute(insert(Summary), summaries)

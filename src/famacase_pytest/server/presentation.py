@@ -7,22 +7,46 @@ year 10^300; nothing here may fail on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
 from famacase_pytest.server.database import Attachment, Run
-from famacase_pytest.server.models import STATUSES
+from famacase_pytest.server.queries import Facet
+from famacase_pytest.server.summaries import (
+    FAILING,
+    STATUS_ORDER,
+    SUITE_SEPARATOR,
+    attempt_number,
+    duration_of,
+    is_flaky,
+    walk,
+)
 
-SHOWN_AS_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-"""What a page shows in place. Not SVG, which is a document that may hold scripts."""
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/svg+xml")
+"""What a page shows as an `img`, in which an SVG runs no script."""
 
-STATUS_ORDER = ("failed", "invalid", "blocked", "in_progress", "skipped", "untested", "disabled", "passed")
-"""Statuses in the order in which a reader asks for them. A result without one is untested."""
-
-assert set(STATUS_ORDER) == set(STATUSES)
+_KINDS = {
+    **dict.fromkeys(PICTURES, "picture"),
+    **{"text/html": "html", "application/xhtml+xml": "html", "application/pdf": "pdf"},
+    **{
+        "application/json": "json",
+        "text/csv": "csv",
+        "application/xml": "text",
+        "application/x-yaml": "text",
+    },
+}
+# What pytest and Python write before or behind the code of a frame.
+_FRAME_ENDS = re.compile(r"(\S[^:\n]*\.pyx?|<[\w. -]+>):\d+:(?! in )")
+_FRAME_BEGINS = re.compile(r'\s*File "([^"]+)", line \d+|(\S[^:\n]*\.pyx?|<[\w. -]+>):\d+: in ')
+_LIBRARY = re.compile(
+    r"(?:^|[/\\])(?:site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|^<frozen", re.IGNORECASE
+)
+_EXPECTED, _ACTUAL = re.compile(r"expected|baseline", re.I), re.compile(r"actual|received", re.I)
 
 
 @dataclass(frozen=True)
@@ -48,28 +72,109 @@ class RunView:
     project: str
     title: str
     description: str
-    state: str
+    outcome: str
+    is_open: bool
     counts: list[StatusCount]
     total: int
+    failing: int
     environment: str
     plan: str
     tags: list[str]
     configurations: list[tuple[str, str]]
     link: str
     link_is_web: bool
-    created: str
+    created: Moment | None
     took: str
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A point in time: for a script, which shows it in the reader's zone, and in UTC for everyone else."""
+
+    iso: str
+    utc: str
+
+
+@dataclass(frozen=True)
 class FileView:
-    """An attachment: its name, how large it is, and whether it is shown as a picture."""
+    """An attachment.
+
+    Attributes:
+        kind: how it is shown: ``picture``, ``video``, ``audio``, ``text``, ``json``, ``csv``, ``html``,
+            ``pdf``; ``other`` for one that can only be saved, ``missing`` for one that is not there,
+            ``left out`` for one that is too large for a report.
+        pair: of two pictures called expected and actual, the actual one, on the expected one.
+    """
 
     id: str
     name: str
     size: str
-    is_picture: bool
-    is_there: bool
+    kind: str
+    pair: FileView | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A result in a list, or a group of `count` failures that say the same, with the first of them."""
+
+    id: str
+    run_id: int
+    status: str
+    title: str
+    suite: str
+    params: str
+    cases: str
+    message: str
+    cause: str
+    duration: str
+    marks: list[str]
+    tags: list[str]
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class SuiteNode:
+    """A suite in the tree beside a list, with counts of what is in it and below."""
+
+    title: str
+    path: str
+    count: int
+    failing: int
+    children: list[SuiteNode]
+
+
+@dataclass(frozen=True)
+class TracePart:
+    """A piece of a stack trace, of one's own code or of a library's."""
+
+    text: str
+    is_library: bool
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One of the attempts of a test that was run again."""
+
+    number: int
+    status: str
+    duration: str
+    said: list[tuple[str, str]]
+    files: list[FileView]
+    steps: list[tuple[StepView, bool]]
+    is_first_failure: bool
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A test in one run; `height` is that of its bar, in per cent of the longest."""
+
+    run_id: int
+    id: str
+    status: str
+    duration: str
+    when: Moment | None
+    height: float
+    is_this: bool
 
 
 @dataclass(frozen=True)
@@ -103,21 +208,18 @@ class ResultView:
     case_ids: list[str]
     signature: str
     duration: str
-    started: str
+    started: Moment | None
     thread: str
     message: str
     stacktrace: str
+    trace: list[TracePart]
     params: list[tuple[str, str]]
     fields: list[tuple[str, str]]
     tags: list[str]
     marks: list[str]
     files: list[FileView]
     steps: list[tuple[StepView, bool]]
-
-    @property
-    def hint(self) -> str:
-        """The first line of the message."""
-        return self.message.strip().partition("\n")[0][:200]
+    attempts: list[Attempt]
 
 
 def run_view(run: Run, environment: str | None) -> RunView:
@@ -131,21 +233,39 @@ def run_view(run: Run, environment: str | None) -> RunView:
         project=run.project.code,
         title=body["title"],
         description=body.get("description") or "",
-        state=run.status,
-        counts=_counts(run.stats, total),
+        outcome=outcome(run),
+        is_open=run.completed_at is None,
+        counts=counts_of(run.stats),
         total=total,
+        failing=failing_of(run.stats),
         environment=environment or "",
         plan=_number(body.get("plan_id")),
         tags=body.get("tags", []),
         configurations=[(one["name"], one["value"]) for one in body.get("configurations", [])],
         link=link,
         link_is_web=_is_web_address(link),
-        created=_moment(run.created_at),
-        took=_duration(took),
+        created=moment(run.created_at),
+        took=duration_text(took),
     )
 
 
-def _counts(stats: Mapping[str, int], total: int) -> list[StatusCount]:
+def outcome(run: Run) -> str:
+    """How a run went, in a word: it has not passed while something in it failed."""
+    if run.completed_at is None:
+        return "running"
+    if failing_of(run.stats):
+        return "failed"
+    return "passed" if run.stats.get("passed") else "empty" if not run.stats else "not run"
+
+
+def failing_of(stats: Mapping[str, int]) -> int:
+    """How many results failed, in one way or another."""
+    return sum(stats.get(status, 0) for status in FAILING)
+
+
+def counts_of(stats: Mapping[str, int]) -> list[StatusCount]:
+    """Counts by status with their pieces of a bar, the most urgent first."""
+    total = sum(stats.values())
     counts: list[StatusCount] = []
     start = 0.0
     for status in STATUS_ORDER:
@@ -157,32 +277,88 @@ def _counts(stats: Mapping[str, int], total: int) -> list[StatusCount]:
     return counts
 
 
-def result_views(bodies: Iterable[str], known: Mapping[str, Attachment]) -> list[ResultView]:
-    """What is shown of results.
+def line_of(row: Any, count: int = 1) -> Line:
+    """What a list shows of a result, or of a group of `count` failures whose first it is."""
+    marks = [name for name in ("flaky", "muted") if getattr(row, name)]
+    return Line(
+        *(row.id, row.run_id, row.status, row.title, row.suite, row.params, row.cases, row.message),
+        cause=row.cause,
+        duration=duration_text(row.duration),
+        marks=[*marks, "files"] if row.has_files else marks,
+        tags=json.loads(row.tags or "[]"),
+        count=count,
+    )
+
+
+def suite_tree(facets: Iterable[Facet], chosen: str, most: int = 300) -> list[SuiteNode]:
+    """The suites of results, each with what is below it.
 
     Args:
-        bodies: the results as they are stored.
-        known: the attachments that they mention, by id.
+        facets: counts of the results.
+        chosen: path of the suite that the reader has chosen.
+        most: of a larger tree only the outermost suites are given, and those around the chosen one.
     """
-    return [_result_view(json.loads(body), known) for body in bodies]
+    counts: dict[str, list[int]] = {}
+    for facet in facets:
+        parts = facet.suite.split(SUITE_SEPARATOR) if facet.suite else []
+        for depth in range(1, len(parts) + 1):
+            entry = counts.setdefault(SUITE_SEPARATOR.join(parts[:depth]), [0, 0])
+            entry[0] += facet.count
+            entry[1] += facet.count if facet.status in FAILING else 0
+    roots: list[SuiteNode] = []
+    nodes: dict[str, SuiteNode] = {}
+    below: dict[str, int] = {}
+    # Outermost first, so that each finds its parent.
+    for path in sorted(counts, key=lambda path: (path.count(SUITE_SEPARATOR), -counts[path][1], path)):
+        parent, _, title = path.rpartition(SUITE_SEPARATOR)
+        around = not parent or f"{chosen}{SUITE_SEPARATOR}".startswith(f"{parent}{SUITE_SEPARATOR}")
+        if (len(counts) > most and not around) or (parent and parent not in nodes):
+            continue
+        below[parent] = below.get(parent, 0) + 1
+        if below[parent] > most:
+            continue
+        nodes[path] = SuiteNode(title, path, counts[path][0], counts[path][1], [])
+        (nodes[parent].children if parent else roots).append(nodes[path])
+    return roots
 
 
-def mentioned_files(bodies: Iterable[str]) -> set[str]:
-    """The ids of all attachments that results mention, in lower case."""
-    ids: set[str] = set()
-    for body in bodies:
-        result = json.loads(body)
-        ids.update(one["id"].lower() for one in result.get("attachments", []))
-        for step in _walk(result):
-            if step is not None:
-                ids.update(one["id"].lower() for one in step["execution"].get("attachments", []))
-    return ids
+def history_view(rows: Sequence[Any], run_id: int) -> list[HistoryEntry]:
+    """The strip of a test's history, oldest first; `run_id` is the run that is being looked at."""
+    longest = max((row.duration or 0 for row in rows), default=0) or 1
+    return [
+        HistoryEntry(
+            *(
+                row.run_id,
+                row.id,
+                STATUS_ORDER[row.rank],
+                duration_text(row.duration),
+                moment(row.created_at),
+            ),
+            height=round(max(15.0, 100 * (row.duration or 0) / longest), 1),
+            is_this=row.run_id == run_id,
+        )
+        for row in reversed(rows)
+    ]
 
 
-def _result_view(result: dict[str, Any], known: Mapping[str, Attachment]) -> ResultView:
+def result_view(
+    result: Mapping[str, Any], known: Mapping[str, Attachment], left_out: float = math.inf
+) -> ResultView:
+    """What is shown of a result.
+
+    Args:
+        result: as it was sent.
+        known: the attachments that it mentions, by id.
+        left_out: files with more bytes than this are not shown.
+    """
     execution = result["execution"]
     suites = result.get("relations", {}).get("suite", {}).get("data", [])
     marks = [name for name in ("muted", "ignore", "defect") if result.get(name)]
+    files = _Files(known, left_out)
+    steps = result.get("steps", [])
+    numbers = [attempt_number(step) for step in steps]
+    # Only where every step is an attempt: a test may call a step of its own so.
+    attempts = _attempts(steps, files) if len(steps) > 1 and None not in numbers else []
     return ResultView(
         id=result["id"].lower(),
         status=execution["status"] or "untested",
@@ -190,51 +366,84 @@ def _result_view(result: dict[str, Any], known: Mapping[str, Attachment]) -> Res
         suites=[one["title"] for one in suites],
         case_ids=[_number(one) for one in result.get("testops_ids") or []],
         signature=result.get("signature") or "",
-        duration=_duration(execution.get("duration")),
-        started=_moment(execution.get("start_time")),
+        duration=duration_text(duration_of(execution)),
+        started=moment(execution.get("start_time")),
         thread=execution.get("thread") or "",
         message=result.get("message") or "",
         stacktrace=execution.get("stacktrace") or "",
+        trace=trace_parts(execution.get("stacktrace") or ""),
         params=list(result.get("params", {}).items()),
         fields=[(name, _text(value)) for name, value in result.get("fields", {}).items()],
         tags=result.get("tags", []),
-        marks=marks,
-        files=_files(result.get("attachments", []), known),
-        steps=_step_views(result, known),
+        marks=["flaky", *marks] if is_flaky(result) else marks,
+        files=files.views(result.get("attachments", [])),
+        steps=[] if attempts else _step_views(result, files),
+        attempts=attempts,
     )
 
 
-def _walk(result: Mapping[str, Any]) -> Iterator[dict[str, Any] | None]:
-    """Every step in reading order, and None where one ends with all that is below it.
+def trace_parts(stacktrace: str) -> list[TracePart]:
+    """A stack trace cut into pieces of one's own code and of libraries, so that the latter can stand back.
 
-    Steps may be nested further than a template or this interpreter would like to recurse.
+    pytest's long form names the place of a frame after its code, its short form and Python before it.
     """
-    levels = [iter(result.get("steps", []))]
-    while levels:
-        step = next(levels[-1], None)
-        if step is not None:
-            yield step
-            levels.append(iter(step["steps"]))
-        else:
-            levels.pop()
-            if levels:
-                yield None
+    parts: list[TracePart] = []
+    lines: list[str] = []
+    in_library = False
+
+    def close(is_library: bool) -> None:
+        if lines:
+            parts.append(TracePart("".join(lines), is_library))
+            lines.clear()
+
+    for line in stacktrace.splitlines(keepends=True):
+        begins, ends = _FRAME_BEGINS.match(line), _FRAME_ENDS.match(line)
+        if begins or (in_library and not line.startswith((" ", "\t"))):
+            close(in_library)
+            in_library = bool(begins and _LIBRARY.search(begins[1] or begins[2]))
+        lines.append(line)
+        if ends:
+            close(bool(_LIBRARY.search(ends[1])))
+            in_library = False
+    close(in_library)
+    return parts
 
 
-def _step_views(result: Mapping[str, Any], known: Mapping[str, Attachment]) -> list[tuple[StepView, bool]]:
+def _attempts(steps: Sequence[Mapping[str, Any]], files: _Files) -> list[Attempt]:
+    statuses = [step["execution"]["status"] or "untested" for step in steps]
+    first_failure = next((index for index, status in enumerate(statuses) if status in FAILING), None)
+    attempts: list[Attempt] = []
+    for index, step in enumerate(steps):
+        data, execution = step.get("data", {}), step["execution"]
+        said = [("Expected", data.get("expected_result")), ("", data.get("input_data"))]
+        attempts.append(
+            Attempt(
+                number=attempt_number(step) or index + 1,
+                status=statuses[index],
+                duration=duration_text(duration_of(execution)),
+                said=[(name, text) for name, text in said if text],
+                files=files.views(execution.get("attachments", [])),
+                steps=_step_views(step, files),
+                is_first_failure=index == first_failure,
+            )
+        )
+    return attempts
+
+
+def _step_views(result: Mapping[str, Any], files: _Files) -> list[tuple[StepView, bool]]:
     """The beginning and the end of each step, in the order of the page; the end is marked with True."""
     views: list[tuple[StepView, bool]] = []
     begun: list[StepView] = []
-    for step in _walk(result):
+    for step in walk(result):
         if step is None:
             views.append((begun.pop(), True))
         else:
-            begun.append(_step_view(step, known))
+            begun.append(_step_view(step, files))
             views.append((begun[-1], False))
     return views
 
 
-def _step_view(step: Mapping[str, Any], known: Mapping[str, Attachment]) -> StepView:
+def _step_view(step: Mapping[str, Any], files: _Files) -> StepView:
     execution = step["execution"]
     data = step.get("data", {})
     status = execution["status"] or "untested"
@@ -245,34 +454,62 @@ def _step_view(step: Mapping[str, Any], known: Mapping[str, Attachment]) -> Step
         action=data.get("action") or "(no text)",
         expected=data.get("expected_result") or "",
         data=data.get("input_data") or "",
-        duration=_duration(execution.get("duration")),
-        files=_files(execution.get("attachments", []), known),
+        duration=duration_text(duration_of(execution)),
+        files=files.views(execution.get("attachments", [])),
         is_open=status != "passed",
         has_children=bool(step["steps"]),
     )
 
 
-def _files(references: Iterable[Mapping[str, Any]], known: Mapping[str, Attachment]) -> list[FileView]:
-    views: list[FileView] = []
-    for reference in references:
-        file = known.get(reference["id"].lower())
-        name = reference.get("file_name") or (file.file_name if file else reference["id"])
-        views.append(
-            FileView(
-                id=reference["id"].lower(),
-                name=name,
-                size=_size(file.file_size) if file else "",
-                is_picture=file is not None and picture_type(file) is not None,
-                is_there=file is not None,
-            )
-        )
-    return views
+class _Files:
+    """Makes views of the files that a result mentions."""
+
+    def __init__(self, known: Mapping[str, Attachment], left_out: float) -> None:
+        self._known = known
+        self._left_out = left_out
+
+    def views(self, references: Iterable[Mapping[str, Any]]) -> list[FileView]:
+        views = [self._view(reference) for reference in references]
+        pictures = [view for view in views if view.kind == "picture"]
+        for expected in pictures:
+            if not _EXPECTED.search(expected.name):
+                continue
+            rest = _EXPECTED.sub("", expected.name)
+            actual = [one for one in pictures if _ACTUAL.search(one.name)]
+            same = [one for one in actual if _ACTUAL.sub("", one.name) == rest]
+            if same or len(actual) == 1:
+                views[views.index(expected)] = replace(expected, pair=(same or actual)[0])
+        return views
+
+    def _view(self, reference: Mapping[str, Any]) -> FileView:
+        number = reference["id"].lower()
+        file = self._known.get(number)
+        name = reference.get("file_name") or (file.file_name if file else number)
+        if file is None:
+            return FileView(number, name, "", "missing")
+        kind = "left out" if file.file_size > self._left_out else file_kind(file)
+        return FileView(number, name, _size(file.file_size), kind)
 
 
-def picture_type(attachment: Attachment) -> str | None:
-    """The media type under which an attachment is shown in place, or None if it is not."""
-    media_type = attachment.mime_type.partition(";")[0].strip().lower()
-    return media_type if media_type in SHOWN_AS_PICTURES else None
+def media_type(attachment: Attachment) -> str:
+    """The media type of an attachment, without its parameters."""
+    return attachment.mime_type.partition(";")[0].strip().lower()
+
+
+def file_kind(attachment: Attachment) -> str:
+    """How an attachment is shown; see `FileView`."""
+    given = media_type(attachment)
+    suffix = attachment.file_name.rpartition(".")[2].lower()
+    if given in _KINDS:
+        return _KINDS[given]
+    if given.endswith("+json") or (suffix == "json" and given.startswith("text/")):
+        return "json"
+    family = given.partition("/")[0]
+    if family in ("video", "audio"):
+        return family
+    if family == "text":
+        return "csv" if suffix == "csv" else "text"
+    return "text" if suffix in ("log", "txt") else "other"
 
 
 def _text(value: object) -> str:
@@ -280,7 +517,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else str(int(value))
+    return "" if value is None else str(int(value)) if abs(value) < 1e18 else "a number of many digits"
 
 
 def _size(size: int) -> str:
@@ -291,7 +528,8 @@ def _size(size: int) -> str:
     return f"{size / 1024 / 1024:.1f} MiB"
 
 
-def _duration(milliseconds: float | None) -> str:
+def duration_text(milliseconds: float | None) -> str:
+    """A duration in the unit that suits it."""
     if milliseconds is None:
         return ""
     whole = int(milliseconds)
@@ -306,13 +544,15 @@ def _duration(milliseconds: float | None) -> str:
     return f"{hours} h {minutes} min"
 
 
-def _moment(seconds: float | None) -> str:
+def moment(seconds: float | None) -> Moment | None:
+    """A Unix time, or None if there is none or no calendar has it."""
     if seconds is None:
-        return ""
+        return None
     try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        when = datetime.fromtimestamp(seconds, timezone.utc)
     except (OverflowError, ValueError, OSError):
-        return ""
+        return None
+    return Moment(when.strftime("%Y-%m-%dT%H:%M:%SZ"), when.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
 def _is_web_address(link: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from famacase_pytest.server.models import MAX_STEP_DEPTH, canonical
 from famacase_pytest.server.problems import Problem, invalid
+from famacase_pytest.server.summaries import summary_of
 
 Place = tuple[Any, ...]
 
@@ -23,7 +24,8 @@ def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]],
     """Takes results apart that fit `models.ResultsCreate`, and gives their statuses the canonical names.
 
     Returns:
-        The columns of each result, the run's aside, and every mention of an attachment.
+        The columns of each result, the run's aside, with those of its summary under ``summary``, and every
+        mention of an attachment.
     """
     rows: list[dict[str, Any]] = []
     mentions: list[Mention] = []
@@ -36,7 +38,8 @@ def to_rows(results: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]],
             body = json.dumps(result, separators=(",", ":"))
         except RecursionError:
             raise too_deep(*place) from None
-        rows.append({"id": result["id"].lower(), "status": status, "body": body})
+        row = {"id": result["id"].lower(), "status": status, "body": body}
+        rows.append({**row, "summary": summary_of(result)})
     return rows, mentions
 
 

@@ -27,6 +27,7 @@ from famacase_pytest.server.database import (
     Project,
     Result,
     Run,
+    Summary,
     open_database,
 )
 from famacase_pytest.server.files import FileRoom
@@ -54,6 +55,10 @@ class Store:
         """Closes the database. A second call does nothing."""
         self._engine.dispose()
         self.files.close()
+
+    def reading(self) -> Session:
+        """A session for `queries`, to be closed; it sees the state in which it begins."""
+        return self._read()
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
@@ -136,17 +141,8 @@ class Store:
         """A run with its counts; Problem 404 if it is not there, or not in `project` where one is given."""
         with self._read() as session:
             run = _run(session, run_id, project)
-            _count(session, [run])
+            count(session, [run])
         return run
-
-    def latest_runs(self, limit: int, offset: int) -> tuple[int, list[Run]]:
-        """The number of all runs, and a page of them with their counts, newest first."""
-        query = select(Run).order_by(Run.id.desc()).limit(limit).offset(min(offset, LARGEST_ID))
-        with self._read() as session:
-            total = session.scalar(select(func.count()).select_from(Run)) or 0
-            runs = list(session.scalars(query))
-            _count(session, runs)
-        return total, runs
 
     def complete_run(self, project: Project, run_id: int) -> None:
         """Completes a run; nothing happens if it is complete. Problem 404 if it is not there."""
@@ -154,6 +150,7 @@ class Store:
             run = _run(session, run_id, project)
             if run.completed_at is None:
                 run.completed_at = time.time()
+                run.changes += 1
 
     def publish_run(self, project: Project, run_id: int, public: bool) -> None:
         """Marks a run as public or not. Problem 404 if it is not there."""
@@ -170,22 +167,32 @@ class Store:
             set_={"status": query.excluded.status, "body": query.excluded.body},
         )
         with self._write() as session:
-            if _run(session, run_id, project).completed_at is not None:
+            run = _run(session, run_id, project)
+            if run.completed_at is not None:
                 raise Problem(409, f"Run {run_id} is complete and takes no more results.")
             _require_attachments(session, project, mentions)
-            session.execute(query, [{**row, "run_id": run_id} for row in rows])
+            columns = ("id", "status", "body")
+            session.execute(
+                query, [{"run_id": run_id, **{name: row[name] for name in columns}} for row in rows]
+            )
+            _summarize(session, run_id, [row["summary"] for row in rows])
+            run.changes += 1
 
-    def results(
-        self, run_id: int, limit: int, offset: int, status: str | None = None
-    ) -> tuple[int, list[str]]:
-        """How many results a run has, of a status if one is given, and a page of their JSON, oldest first."""
-        wanted = [Result.run_id == run_id]
-        if status is not None:
-            wanted.append(func.coalesce(Result.status, "untested") == status)
-        page = select(Result.body).where(*wanted).order_by(Result.position)
+    def results(self, run_id: int, limit: int, offset: int) -> tuple[int, list[str]]:
+        """How many results a run has, and a page of their JSON, oldest first."""
+        page = select(Result.body).where(Result.run_id == run_id).order_by(Result.position)
         with self._read() as session:
-            total = session.scalar(select(func.count()).where(*wanted)) or 0
+            total = session.scalar(select(func.count()).where(Result.run_id == run_id)) or 0
             return total, list(session.scalars(page.limit(limit).offset(min(offset, LARGEST_ID))))
+
+    def result(self, run_id: int, result_id: str) -> str:
+        """The JSON of one result; Problem 404 if it is not there."""
+        query = select(Result.body).where(Result.run_id == run_id, Result.id == result_id.lower())
+        with self._read() as session:
+            body = session.scalar(query) if run_id <= LARGEST_ID else None
+        if body is None:
+            raise not_found(f"result {result_id} in run {run_id}")
+        return body
 
     def put_attachments(
         self,
@@ -231,7 +238,7 @@ def _run(session: Session, run_id: int, project: Project | None) -> Run:
     return run
 
 
-def _count(session: Session, runs: Sequence[Run]) -> None:
+def count(session: Session, runs: Sequence[Run]) -> None:
     """Gives runs their counts of results by status."""
     status = func.coalesce(Result.status, "untested").label("status")
     ids = [run.id for run in runs]
@@ -239,6 +246,17 @@ def _count(session: Session, runs: Sequence[Run]) -> None:
     counts = session.execute(query.group_by(Result.run_id, status)).all()
     for run in runs:
         run.stats = {name: count for run_id, name, count in counts if run_id == run.id}
+
+
+def _summarize(session: Session, run_id: int, summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the summaries of results that have just been stored."""
+    # Of two results with one id, the later one was stored.
+    latest = {one["id"]: one for one in summaries}
+    listed = func.json_each(json.dumps(list(latest))).table_valued("value")
+    query = select(Result.id, Result.position).where(Result.run_id == run_id)
+    found = session.execute(query.where(Result.id.in_(select(listed.c.value)))).all()
+    rows = [{"run_id": run_id, "position": position, **latest[number]} for number, position in found]
+    session.execute(insert(Summary).prefix_with("OR REPLACE"), rows)
 
 
 def _plan(session: Session, project: Project, plan_id: int) -> Plan | None:
