@@ -46,7 +46,7 @@ def test_the_sample_suite_arrives(sample, runs, pair):
     assert {"user": "bob", "role": "empty", "browser": "firefox"} in parameters
     link = f"/runs/{run['id']}"
     assert not outcome.lines("See why this test failed:")
-    assert outcome.lines("Famacase run link:")[0].endswith(link)
+    assert outcome.lines("results delivered to ")[0].endswith(link)
     assert "qase.io" not in outcome.output
 
 

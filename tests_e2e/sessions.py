@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def notices(self) -> list[str]:
-        """What this package has to say, but for the line that all is delivered, and what a slow start says."""
+        """What this package has to say, but for what was delivered, and what a slow start says."""
         said = [line for line in self.output.splitlines() if line.startswith("famacase: ")]
         return [
             line for line in said if not re.match(r"famacase: (\d+ results? delivered|waiting for )", line)

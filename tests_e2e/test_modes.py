@@ -302,7 +302,7 @@ def test_xdist_makes_one_run_of_all_workers(sample, layer, runs):
         assert len(layer.exchanges(operation)) == 1, operation
     assert layer.exchanges()[-1].operation == "completeRun"
     assert max(len(exchange.results) for exchange in layer.exchanges("createResults")) <= 4
-    assert len(outcome.lines("Famacase run link:")) == 1
+    assert len(outcome.lines(" delivered to ")) == 1
 
 
 def test_xdist_with_a_plan(sample, layer, runs):

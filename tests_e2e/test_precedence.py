@@ -149,12 +149,12 @@ def test_where_a_token_may_stand_and_how_an_address_may_be_written(project, laye
         FAMACASE_API_URL=f"{layer.url}/api/v1/reporter/v1/",
     )
     assert (outcome.code, outcome.notices) == (0, []), outcome.output
-    assert f"Famacase run link: {layer.url}/runs/" in outcome.output
+    assert f" delivered to {layer.url}/runs/" in outcome.output
     # A bare host is taken for one that speaks https, unless it is this machine.
     bare = layer.url.partition("://")[2]
     outcome = project.run(QASE_TESTOPS_API_TOKEN=token, FAMACASE_API_URL=None, FAMACASE_TESTOPS_API_HOST=bare)
     assert outcome.code == 0, outcome.output
-    assert f"Famacase run link: {layer.url}/runs/" in outcome.output
+    assert f" delivered to {layer.url}/runs/" in outcome.output
     (notice,) = outcome.notices
     assert "QASE_TESTOPS_API_TOKEN in the environment" in notice
     assert len(layer.exchanges("completeRun")) == 2

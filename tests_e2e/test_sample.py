@@ -80,7 +80,7 @@ def test_the_run(reported):
 
 def test_the_links_open_on_famacase(reported):
     link = f"{reported.url}/runs/{reported.run['id']}"
-    assert f"Famacase run link: {link}" in reported.outcome.output
+    assert reported.outcome.lines(f"famacase: 22 results delivered to {link}")
     assert not reported.outcome.lines("See why this test failed:")
     assert "qase.io" not in reported.outcome.output
 

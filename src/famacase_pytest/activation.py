@@ -134,6 +134,9 @@ class Inactive:
             upstream.set_aside_plugin_instance(self._monkeypatch)
         return self
 
+    def header(self) -> None:
+        """Nothing."""
+
     def summarize(self) -> None:
         """Say what there is to say after the last test."""
         self.notices.print()

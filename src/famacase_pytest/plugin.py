@@ -58,6 +58,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     of(session.config).notices.print()
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    from .activation import of
+
+    return of(config).header()
+
+
 def pytest_terminal_summary(config: pytest.Config) -> None:
     from .activation import of
 

@@ -6,19 +6,22 @@ import contextlib
 import os
 import shlex
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from . import __version__
 from .errors import PASSING, ApiError, Refused
 from .hooks import Hooks
 from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
-from .summary import Notices, Progress, counted, internal_error
+from .summary import Line, Notices, Progress, counted, details, failures, internal_error
 
 if TYPE_CHECKING:
     from .delivery.relay.process import Link
@@ -29,17 +32,30 @@ if TYPE_CHECKING:
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
 _BRIEFING = "famacase"
 
+# Results that were refused of which the summary says why.
+_NAMED = 10
+
+
+# Taken here, since tests replace it.
+_monotonic = time.monotonic
+
 
 class _Guard:
-    """A context that no internal error leaves; one for all, since every test passes it twice."""
+    """A context that no internal error leaves; one for all, since every test passes it twice.
+
+    Attributes:
+        seconds: spent in it so far.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.seconds = 0.0
 
     def __enter__(self) -> None:
-        pass
+        self._began = _monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        self.seconds += _monotonic() - self._began
         if error is None or isinstance(error, PASSING):
             return False
         self._session.failed(error)
@@ -110,6 +126,8 @@ class Session:
         self.item: pytest.Item | None = None
         # Results that a hook did not let through, those of workers as well.
         self._kept_back = 0
+        # Of the slowest worker.
+        self._worker_seconds = 0.0
         self._said_by_workers: set[str] = set()
 
     # The beginning and the end
@@ -120,6 +138,11 @@ class Session:
         Raises:
             UpstreamMismatch: the installed upstream is not one that the patches fit; nothing is rebound.
         """
+        began = _monotonic()
+        self._install()
+        self._guard.seconds += _monotonic() - began
+
+    def _install(self) -> None:
         from .upstream import client, imports, plan_loader
         from .upstream.capture import TestCapture
         from .upstream.config_reader import ConfigReader
@@ -236,10 +259,6 @@ class Session:
             real = self._controller.real_run(code, real)
         return f"{base}/{real}" if real > 0 else base
 
-    def has_run(self, code: str, run_id: int) -> bool:
-        """Whether a run has been created: one without results never is."""
-        return self._controller is not None and self._controller.real_run(code, run_id) > 0
-
     def run_opened(self, code: str, run_id: int) -> None:
         """A run of the session is known."""
         is_new = code not in self._runs
@@ -279,8 +298,11 @@ class Session:
 
     def before_tests(self) -> None:
         """Collection is over: say what is wrong with the target before the first test."""
-        if self._controller is not None and not self._fell_back:
-            self._controller.wait_until_opened()
+        if self._controller is not None:
+            # Up to now it was upstream's calls that waited.
+            self._guard.seconds += self._controller.waited
+            if not self._fell_back:
+                self._controller.wait_until_opened()
         self.notices.print()
 
     def collection_failed(self, report: pytest.CollectReport) -> None:
@@ -349,6 +371,8 @@ class Session:
         self.notices.lines.extend(line for line in lines if line not in self._said_by_workers)
         self._said_by_workers.update(lines)
         self._kept_back += report.get("kept_back", 0)
+        # They work side by side.
+        self._worker_seconds = max(self._worker_seconds, report.get("seconds", 0.0))
         if self._controller is not None:
             self._controller.take_over(report.get("stored", {}), report.get("unstored", ()))
 
@@ -386,6 +410,7 @@ class Session:
                 "unstored": self._transport.unstored(),
                 "notices": self.notices.lines,
                 "kept_back": self._kept_back,
+                "seconds": self._guard.seconds,
             }
         else:
             self._write_run_file()
@@ -430,35 +455,39 @@ class Session:
     def summarize(self) -> None:
         """Say what there is to say after the last test, and how far delivery came; each once."""
         self._leave_to_parent()
-        lines: list[tuple[str, bool]] = []
+        lines: list[Line] = []
         if self._is_unsaid and self._controller is not None:
             self._is_unsaid = False
             with self._guard:
                 # Counted now: the relay may have delivered since.
                 lines = list(self._summary(self._controller.leftovers()))
-        self.notices.print()
-        for line, good in lines:
-            self.notices.show(line, good=good)
+        self.notices.summarize(lines)
 
-    def _summary(self, left: Leftovers) -> Iterator[tuple[str, bool]]:
-        """The lines that tell how far delivery came, each with whether that is good."""
+    def _summary(self, left: Leftovers) -> Iterator[Line]:
+        """The lines that tell how far delivery came."""
+        assert self._controller is not None
         where = ", ".join(self.run_url(*run) for run in self._runs.items())
-        directory = self.transport().directory
         if left.delivered:
-            yield f"{counted(left.delivered, 'result')} delivered to {where}", True
-        for reason in left.rejected:
-            yield f"a result was refused by the back end and is kept: {reason}", False
+            yield Line(f"{counted(left.delivered, 'result')} delivered to {where}")
+            titles = filter(None, (self._controller.title(*run) for run in self._runs.items()))
+            seconds = self._guard.seconds + self._worker_seconds
+            yield from details(left, ", ".join(titles), seconds)
+            yield from failures(left, self.run_url)
+        for reason in left.rejected[:_NAMED]:
+            yield Line(f"a result was refused by the back end and is kept: {reason}", good=False)
+        if len(left.rejected) > _NAMED:
+            yield Line(f"{len(left.rejected) - _NAMED} more results were refused and are kept.", good=False)
         if left.dropped:
-            yield (
+            yield Line(
                 f"{counted(left.dropped, 'file', 'was/were')} not kept, since the outbox was full "
                 "(FAMACASE_OUTBOX_MAX_MB); the results say which.",
-                False,
+                good=False,
             )
         if left.lost:
-            yield f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", False
+            yield Line(f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", good=False)
         if left.in_background and (left.waiting or left.open_runs):
             verb = counted(left.waiting, "result", "is/are")
-            yield f"{verb} being delivered in the background to {where}", True
+            yield Line(f"{verb} being delivered in the background to {where}")
         elif left.waiting or left.open_runs or left.rejected:
             reason = f" ({left.reason})" if left.reason else ""
             what = (
@@ -466,10 +495,21 @@ class Session:
                 if left.waiting
                 else "a run waits to be completed"
             )
-            yield (
-                f"{what} in {directory}{reason}. Send them with: {self._resend_command()}",
-                False,
+            command = self._resend_command()
+            yield Line(
+                f"{what} in {self._controller.directory}{reason}. Send them with: {command}", good=False
             )
+
+    def header(self) -> str:
+        """What stands at the head of pytest's output."""
+        settings = self._settings
+        where = [settings.api_url.value] if settings.api_url and settings.needs_backend else []
+        codes = ", ".join(settings.projects)
+        if codes:
+            where.append(f"project{'s' if len(settings.projects) > 1 else ''} {codes}")
+        off = " (nothing is reported)" if settings.mode.value == "off" else ""
+        parts = [*where, f"mode {settings.mode.value}{off}", f"qase-pytest {version('qase-pytest')}"]
+        return f"famacase {__version__}: {', '.join(parts)}"
 
     def _resend_command(self) -> str:
         """The command that sends what waits, as it is called from where pytest was."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import FamacaseError
 
 if TYPE_CHECKING:
     import pytest
 
+    from .delivery.transport import Leftovers
+
 # Seconds that pass in silence before there is a progress line, and seconds between two changes of it.
 _PATIENCE = 1.0
 _PAUSE = 0.5
+
+# Results that did not pass of which the summary has the link, and characters of their titles.
+_SHOWN = 10
+_TITLE = 100
 
 
 def counted(number: int, noun: str, verb: str = "") -> str:
@@ -31,6 +37,56 @@ def counted(number: int, noun: str, verb: str = "") -> str:
         singular, plural = verb.split("/")
         words.append(singular if number == 1 else plural)
     return " ".join(words)
+
+
+class Line(NamedTuple):
+    """A line of the summary.
+
+    Attributes:
+        text: without the name of this package.
+        good: whether it tells of no trouble.
+        detail: whether it only adds to the one before it.
+    """
+
+    text: str
+    good: bool = True
+    detail: bool = False
+
+
+def details(left: Leftovers, titles: str, seconds: float) -> Iterator[Line]:
+    """What was delivered, and what it cost.
+
+    Args:
+        left: how far delivery came.
+        titles: of the runs; "" if they are not known.
+        seconds: that the session has spent on it.
+    """
+    parts = [", ".join(f"{count} {status}" for status, count in sorted(left.statuses.items()) if status)]
+    if left.files:
+        parts.append(f"{counted(left.files, 'file')} sent ({left.file_bytes / 1024**2:.1f} MiB)")
+    if left.again:
+        parts.append(f"{left.again} not sent again")
+    parts.append(f"{seconds:.1f} s of the session")
+    yield Line(f"{f'{titles}: ' if titles else ''}{'; '.join(filter(None, parts))}", detail=True)
+
+
+def failures(left: Leftovers, run_url: Callable[[str, int], str]) -> Iterator[Line]:
+    """The results that did not pass, each with its page; the first ones of many.
+
+    Args:
+        left: how far delivery came.
+        run_url: gives the page of a run.
+    """
+    for entry in left.failed[:_SHOWN]:
+        page = f"{run_url(entry.project, entry.run_id)}/results/{entry.result_id}"
+        yield Line(f"{entry.status}: {shortened(entry.title)}  {page}", detail=True)
+    if len(left.failed) > _SHOWN:
+        yield Line(f"and {len(left.failed) - _SHOWN} more that did not pass", detail=True)
+
+
+def shortened(title: str) -> str:
+    """A title that leaves room for a link beside it."""
+    return title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
 
 
 class Notices:
@@ -74,6 +130,22 @@ class Notices:
         self.lines.clear()
         for line in waiting:
             self.show(line)
+
+    def summarize(self, lines: Sequence[Line]) -> None:
+        """Print what has not been printed yet, and the summary, as long as the verbosity asks for."""
+        verbosity = self._config.getoption("verbose", 0)
+        shown = [
+            line for line in lines if not line.good or verbosity >= 0 or (verbosity == -1 and not line.detail)
+        ]
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if shown and verbosity >= 0 and reporter is not None and not self.is_silent:
+            reporter.section("famacase")
+        self.print()
+        for line in shown:
+            if not line.detail:
+                self.show(line.text, good=line.good)
+            elif reporter is not None and not self.is_silent:
+                reporter.write_line(f"  {self._text(line.text)}")
 
     def say(self, line: str) -> None:
         """Print a line now, wherever pytest is; before it has a terminal reporter, on standard error."""

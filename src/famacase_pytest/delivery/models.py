@@ -224,6 +224,16 @@ class Waiting(NamedTuple):
     file_bytes: int
 
 
+class Outcome(NamedTuple):
+    """How a stored result came out."""
+
+    project: str
+    run_id: int
+    result_id: str
+    status: str
+    title: str
+
+
 class Rejection(NamedTuple):
     """A result that the back end does not take, and its reason."""
 

@@ -15,6 +15,7 @@ from famacase_pytest import errors
 from famacase_pytest.delivery.models import (
     Attachment,
     CapturedResult,
+    Outcome,
     Run,
     StoredFile,
     clean_mime_type,
@@ -36,6 +37,9 @@ _LOOK = 0.05
 # Seconds of silence at the start, after which the user is told what is waited for.
 _SILENCE = 1.0
 
+# What a result has that did not pass.
+FAILED = frozenset({"failed", "invalid", "blocked"})
+
 # Seconds beyond its deadline that the relay has to say how far it came.
 _GRACE = 2.0
 
@@ -54,6 +58,10 @@ class Leftovers(NamedTuple):
         reason: why results wait, as far as it is known.
         in_background: whether a relay goes on delivering what waits.
         dropped: files that were not kept since the outbox was full.
+        statuses: how many of the delivered results have each status.
+        failed: those of them that did not pass.
+        files: that the back end got, and file_bytes of them.
+        again: files of results that were not sent, since the back end had their content already.
     """
 
     delivered: int = 0
@@ -64,6 +72,11 @@ class Leftovers(NamedTuple):
     reason: str | None = None
     in_background: bool = False
     dropped: int = 0
+    statuses: Mapping[str, int] = {}
+    failed: tuple[Outcome, ...] = ()
+    files: int = 0
+    file_bytes: int = 0
+    again: int = 0
 
 
 class Transport:
@@ -270,6 +283,7 @@ class ControllerTransport(Transport):
         self._slugs: dict[str, str] = {}
         self._runs: list[Run] = []
         self._real: dict[tuple[str, int], int] = {}
+        self._titles: dict[tuple[str, int], str] = {}
         self._urls: dict[tuple[str, int], str] = {}
         self._of_workers: list[dict[str, Any]] = []
         self._stored: dict[str, int] = {}
@@ -326,6 +340,7 @@ class ControllerTransport(Transport):
             environment_slug=self._slugs.get(code),
         )
         self._add_run(run)
+        self._titles[code, provisional] = str(body["title"])
         return provisional
 
     def check_run(self, code: str, run_id: int) -> None:
@@ -344,6 +359,8 @@ class ControllerTransport(Transport):
                 raise error from None
             self._go_without(error)
         else:
+            if answer.get("title"):
+                self._titles[code, run_id] = str(answer["title"])
             if answer.get("status") == "completed":
                 self.wrong.append(
                     f"Run {run_id} of project {code} is completed already: what the back end does not take "
@@ -439,6 +456,15 @@ class ControllerTransport(Transport):
         real = None if self._ledger is None else self._ledger.real_run(code, run_id)
         return real or self._real.get((code, run_id), run_id)
 
+    def title(self, code: str, run_id: int) -> str | None:
+        """The title of a run, as far as it is known."""
+        return self._titles.get((code, run_id))
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the start of the session has waited for the back end."""
+        return self._start_timeout - self._patience
+
     def drain(self) -> None:
         """Wait for the relay to deliver everything, up to the deadline; Ctrl-C ends the wait."""
         if self._gave_up or self._drained:
@@ -466,6 +492,8 @@ class ControllerTransport(Transport):
         if self._late:
             reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
         rejected = self._ledger.rejected()
+        statuses, failed = self._outbox.outcomes(self._ledger, FAILED)
+        files, file_bytes = self._ledger.count_uploads()
         return Leftovers(
             delivered=self._ledger.count_done() - len(rejected) + self._sent,
             waiting=self._count_waiting(),
@@ -475,6 +503,11 @@ class ControllerTransport(Transport):
             reason=reasons[0] if reasons else None,
             in_background=self._in_background and not reasons,
             dropped=self._outbox.count_dropped(),
+            statuses=statuses,
+            failed=tuple(failed),
+            files=files,
+            file_bytes=file_bytes,
+            again=max(0, self._outbox.count_files(self._ledger) - files),
         )
 
     def close(self) -> None:

@@ -25,9 +25,6 @@ class ReportingSession(Protocol):
     def run_url(self, code: str, run_id: Any) -> str:
         """The address of a run's page."""
 
-    def has_run(self, code: str, run_id: int) -> bool:
-        """Whether the back end has created the run; it creates none without results."""
-
     def has_plan(self, code: str, plan_id: int) -> bool:
         """Whether the plan exists, so that a run may name it."""
 
@@ -121,16 +118,13 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
             self.session.transport().put(project_code, int(run_id), kept)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
-        """Complete the run and log its address."""
+        """Complete the run; the summary has its address."""
         with self._reporting_failure(self.session.could_not_complete):
-            completed = self.session.transport().complete_run(
+            self.session.transport().complete_run(
                 project_code,
                 int(run_id),
                 publish=bool(getattr(self.config.testops, "show_public_report_link", False)),
             )
-            known = completed and self.session.has_run(project_code, int(run_id))
-        if known:
-            self.logger.log(f"Famacase run link: {self.session.run_url(project_code, run_id)}", "info")
 
     def enable_public_report(self, project_code: str, run_id: Any) -> str | None:
         """Publish the run; upstream logs the returned link."""

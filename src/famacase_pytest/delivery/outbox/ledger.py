@@ -196,6 +196,12 @@ class Ledger:
         if run_id < 0:
             self._database.change("DELETE FROM run WHERE project = ? AND run_id = ?", (project, run_id))
 
+    def count_uploads(self) -> tuple[int, int]:
+        """How many files the back end has, and their bytes."""
+        return self._database.rows("SELECT COUNT(*), IFNULL(SUM(size), 0) FROM upload WHERE file_id NOTNULL")[
+            0
+        ]
+
     def forget_uploads(self) -> None:
         """Forget the ids of files: they are another back end's."""
         self._database.change("DELETE FROM upload")

@@ -173,6 +173,24 @@ class Reader:
         )
         return [row for row in rows if row[0] not in done]
 
+    def outcomes(self) -> list[tuple[int, str, int, str, str]]:
+        """Number, project, run, id and status of each result; the status of one that cannot be read is ""."""
+        return self._rows(
+            "SELECT seq, project, run_id, result_id, IFNULL(CASE WHEN json_valid(payload) "
+            "THEN json_extract(payload, '$.execution.status') END, '') FROM result"
+        )
+
+    def title(self, seq: int) -> str:
+        """The title of a result whose status could be read."""
+        return str(
+            self._rows("SELECT json_extract(payload, '$.title') FROM result WHERE seq = ?", (seq,))[0][0]
+        )
+
+    def count_files(self, done: Collection[int]) -> int:
+        """How many files the results that are done have, each counted as often as one has it."""
+        rows = self._rows("SELECT seq, COUNT(*) FROM file WHERE sha256 IS NOT NULL GROUP BY seq")
+        return sum(count for seq, count in rows if seq in done)
+
     def count_problems(self, problem: str) -> int:
         """How many files have this problem."""
         return int(self._rows("SELECT COUNT(*) FROM file WHERE problem = ?", (problem,))[0][0])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.models import MIB, Item, Run, StoredFile, Waiting, sendable
+from famacase_pytest.delivery.models import MIB, Item, Outcome, Run, StoredFile, Waiting, sendable
 from famacase_pytest.delivery.outbox.blobs import FULL
 from famacase_pytest.delivery.outbox.database import (
     Database,
@@ -291,6 +292,38 @@ class Outbox:
             run: Waiting(len(keys), len(files[run]), sum(files[run].values()))
             for run, keys in results.items()
         }
+
+    def outcomes(self, ledger: Ledger, named: Collection[str]) -> tuple[Counter[str], list[Outcome]]:
+        """How the results came out that the back end has.
+
+        Args:
+            ledger: what is done.
+            named: statuses.
+
+        Returns:
+            How many there are of each status, and those with one of the named statuses, in the order in which
+            they were stored. Nothing of what cannot be read.
+        """
+        counts: Counter[str] = Counter()
+        found = []
+        rejected = {(entry.writer, entry.seq) for entry in ledger.rejected()}
+        with self._readers.lock:
+            for reader in self._readers.all():
+                # An SQLite without its JSON functions has no statuses; nothing depends on them.
+                with contextlib.suppress(OutboxUnavailable):
+                    done = ledger.done(reader.name)
+                    for seq, project, run_id, result_id, status in reader.outcomes():
+                        if seq not in done or (reader.name, seq) in rejected:
+                            continue
+                        counts[status] += 1
+                        if status in named:
+                            found.append(Outcome(project, run_id, result_id, status, reader.title(seq)))
+        return counts, found
+
+    def count_files(self, ledger: Ledger) -> int:
+        """How many files the delivered results have, each counted as often as one has it."""
+        found = self._readers.each(lambda reader: reader.count_files(ledger.done(reader.name)))
+        return sum(count for _, count in found)
 
     def count_dropped(self) -> int:
         """How many files were not stored since the outbox was full."""

@@ -8,7 +8,7 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     check_project    project, seconds                -> {}
     environment      project, slug, seconds          -> id (or null)
     plan             project, plan_id, seconds       -> cases
-    check_run        project, run_id, seconds        -> status (or null)
+    check_run        project, run_id, seconds        -> title, status  (or null)
     drain            seconds, stored                 -> done
     results          results, seconds                -> delivered, problems   (what no disk has room for)
     complete         project, run_id, publish        -> completed, url        (what no outbox notes)
@@ -254,7 +254,7 @@ def _start_answering(api: ReporterApi, orders: _Orders) -> None:
         "check_project": lambda api, order: api.get_project(order["project"]) and {},
         "environment": lambda api, order: {"id": api.environment_id(order["project"], order["slug"])},
         "plan": lambda api, order: {"cases": api.plan_cases(order["project"], order["plan_id"])},
-        "check_run": _status_of_run,
+        "check_run": _look_at_run,
     }
 
     def work() -> None:
@@ -269,8 +269,9 @@ def _start_answering(api: ReporterApi, orders: _Orders) -> None:
     threading.Thread(target=work, name="famacase-questions", daemon=True).start()
 
 
-def _status_of_run(api: ReporterApi, order: Mapping[str, Any]) -> dict[str, Any]:
-    return {"status": api.get_run(order["project"], order["run_id"]).get("status")}
+def _look_at_run(api: ReporterApi, order: Mapping[str, Any]) -> dict[str, Any]:
+    run = api.get_run(order["project"], order["run_id"])
+    return {"title": run.get("title"), "status": run.get("status")}
 
 
 def error_of(error: ApiError) -> dict[str, Any]:
