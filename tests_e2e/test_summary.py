@@ -63,7 +63,7 @@ def test_the_summary_is_said_once_over_all_processes(arguments, suite, layer, ru
     failed = runs.by_title(run)["A title of its own"]["id"]
     first, second, third = section(outcome)
     assert first == f"famacase: 4 results delivered to {url}"
-1 not sent again; .*"
+    said = r"  Nightly: 1 failed, 2 passed, 1 skipped; 1 file sent \(1\.9 MiB\); 1 not sent again; .*"
     assert re.fullmatch(said, second), second
     assert third == f"  failed: A title of its own  {url}/results/{failed}"
     assert outcome.output.count(f"{url}\n") == 1, "the link is there once"
