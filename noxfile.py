@@ -33,7 +33,16 @@ RESULTS = HERE / ".nox" / "results"
 # What `make matrix` printed last, for the README; a table with gaps is not kept.
 TABLE = HERE / "compat" / "last-run.md"
 # What the sessions under test use beside pytest and the pair.
-COMPANIONS = ("pytest-bdd", "pytest-forked", "pytest-xdist", "requests")
+COMPANIONS = (
+    "flaky",
+    "pytest-bdd",
+    "pytest-forked",
+    "pytest-rerunfailures",
+    "pytest-retry",
+    "pytest-subtests",
+    "pytest-xdist",
+    "requests",
+)
 
 nox.options.sessions = ["compat", "table"]
 nox.options.reuse_venv = "yes"

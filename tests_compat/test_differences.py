@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from conftest import run_without
+from sessions import stored_content
+from watched import check, eventually
 
 
 def texts(result):
@@ -151,3 +153,189 @@ def test_nothing_stands_between_the_dots_of_several_projects(several, guarded):
     row = "link to a test of several projects"
     outcome = several.run() if guarded else run_without(several, row)
     assert bool(outcome.lines("See why this test failed")) is not guarded
+
+
+# Tests that are repeated
+
+# How each of the plugins is told to try a test at most three times.
+REPEATING = {
+    "rerunfailures": ("-p", "rerunfailures", "--reruns", "2"),
+    "retry": ("-p", "pytest-retry", "--retries", "2"),
+    "flaky": ("-p", "flaky", "--force-flaky", "--max-runs", "3", "--min-passes", "1"),
+    "conftest": (),
+}
+OTHERS = {"rerunfailures", "pytest-retry", "flaky"}
+
+# What a suite may have of its own: it neither ends the first attempt nor starts the second one.
+CONFTEST = """
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for attempt in range(3):
+            if hasattr(item, "_initrequest"):
+                item._initrequest()
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            if not any(report.failed for report in reports):
+                break
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+"""
+
+REPEATED = """
+    import pathlib
+    import pytest
+    from qase.pytest import qase
+
+    ATTEMPTS = []
+
+    @pytest.fixture(scope="module")
+    def wide():
+        ATTEMPTS.append("wide")
+        yield
+        ATTEMPTS.append("narrow")
+
+    @pytest.fixture(scope="class")
+    def of_class(wide):
+        return {"attempts": 0}
+
+    class TestClass:
+        @qase.id(7)
+        @qase.title("Flaky")
+        def test_flaky(self, request, of_class, tmp_path_factory):
+            # The request is another one each time, and so may be the fixtures.
+            count = request.config.stash_of_suite = getattr(request.config, "stash_of_suite", 0) + 1
+            with qase.step(f"step {count}"):
+                pathlib.Path("log.txt").write_text(f"log of {count}")
+                qase.attach("log.txt")
+            if count == 1:
+                raise AssertionError("the first")
+            if count == 2:
+                raise AssertionError("the second")
+
+    def test_steady(): pass
+
+    def test_broken():
+        with qase.step("always"):
+            pass
+        assert False, "always"
+
+    def test_skipped(): pytest.skip("why")
+"""
+
+
+def repeated(project, plugin, *arguments, **environ):
+    """Run pytest with one of the plugins, and none of the others."""
+    if plugin == "conftest":
+        project.write(conftest=CONFTEST)
+    ours = REPEATING[plugin]
+    without = [f"-pno:{name}" for name in sorted(OTHERS) if name not in ours]
+    return project.run(*without, *ours, *arguments, leaves=None, **environ)
+
+
+def outline(steps):
+    """What the steps say and how they ended, children below."""
+    return [(step["data"]["action"], step["execution"]["status"], outline(step["steps"])) for step in steps]
+
+
+def notes(result):
+    return [step["data"].get("expected_result") for step in result["steps"]]
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("plugin", REPEATING)
+def test_attempts_are_one_result(project, runs, server, plugin, arguments):
+    project.write(test_repeated=REPEATED)
+    outcome = repeated(project, plugin, *arguments)
+    assert "1 failed, 2 passed" in outcome.counts, outcome.output
+    assert not outcome.notices
+    run = runs.only()
+    assert run["status"] == "completed"
+    assert outcome.lines("famacase: 4 results delivered")
+    results = runs.by_title(run)
+    assert set(results) == {"Flaky", "test_steady", "test_broken", "test_skipped"}
+    flaky = results["Flaky"]
+    assert flaky["execution"]["status"] == "passed"
+    assert flaky["fields"] == {"attempts": "3", "flaky": "true"}
+    assert flaky["testops_ids"] == [7]
+    assert outline(flaky["steps"]) == [
+        ("Attempt 1 of 3", "failed", [("step 1", "passed", [])]),
+        ("Attempt 2 of 3", "failed", [("step 2", "passed", [])]),
+        ("Attempt 3 of 3", "passed", [("step 3", "passed", [])]),
+    ]
+    assert flaky["message"].startswith("AssertionError: the first")
+    first, second, third = notes(flaky)
+    assert first.startswith("AssertionError: the first")
+    assert "the second" in second
+    assert third is None
+    assert "the first" in flaky["execution"]["stacktrace"]
+    times = [step["execution"]["start_time"] for step in flaky["steps"]]
+    assert times == sorted(times)
+    assert times[0] == flaky["execution"]["start_time"]
+    assert flaky["execution"]["duration"] == sum(step["execution"]["duration"] for step in flaky["steps"])
+    files = [step["steps"][0]["execution"]["attachments"][0]["id"] for step in flaky["steps"]]
+    contents = [stored_content(server.url, run["project"], file) for file in files]
+    assert contents == [b"log of 1", b"log of 2", b"log of 3"]
+    assert results["test_steady"]["fields"] == {}
+    assert results["test_steady"]["steps"] == []
+    broken = results["test_broken"]
+    assert broken["execution"]["status"] == "failed"
+    assert broken["fields"] == {"attempts": "3"}
+    assert [action for action, _, _ in outline(broken["steps"])] == [f"Attempt {n} of 3" for n in (1, 2, 3)]
+    assert broken["message"].startswith("AssertionError: always")
+    assert texts(results["test_skipped"]) == ("skipped", "why")
+    assert results["test_skipped"]["fields"] == {}
+
+
+@pytest.mark.parametrize("plugin", ["rerunfailures", "retry"])
+def test_attempts_as_upstream_has_them(project, runs, plugin):
+    project.write(test_repeated=REPEATED)
+    repeated(project, plugin, "-k", "test_flaky", FAMACASE_RERUNS="all")
+    results = runs.results(runs.only())
+    found = sorted(result["execution"]["status"] for result in results)
+    # Of pytest-retry upstream sees the first attempt alone.
+    assert found == (["failed", "failed", "passed"] if plugin == "rerunfailures" else ["failed"])
+    assert all(result["fields"] == {} for result in results)
+
+
+DYING = """
+    import os
+    import pathlib
+    import pytest
+    from qase.pytest import qase
+
+    COUNT = pathlib.Path("count.txt")
+
+    def test_dying():
+        count = COUNT.read_text() + "I" if COUNT.exists() else "I"
+        COUNT.write_text(count)
+        with qase.step("step " + count):
+            qase.attach((f"file of {count}", "text/plain", "file.txt"))
+        if count == "I":
+            raise AssertionError("the first")
+        os._exit(3)
+"""
+
+
+@pytest.mark.parametrize("plugin", ["rerunfailures", "retry"])
+def test_the_process_dies_in_the_second_attempt(project, runs, server, plugin):
+    project.write(test_dying=DYING)
+    outcome = repeated(project, plugin)
+    assert outcome.code == 3, outcome.output
+    # The relay delivers, and takes the outbox away.
+    eventually(lambda: check(not (project.directory / ".famacase").exists()), outcome.output)
+    result = runs.only_result()
+    assert result["execution"]["status"] == "invalid"
+    assert result["message"].startswith("AssertionError: the first")
+    assert "ended" in result["message"].splitlines()[-1]
+    assert result["fields"] == {"attempts": "2"}
+    assert [(action, status) for action, status, _ in outline(result["steps"])] == [
+        ("Attempt 1 of 2", "failed"),
+        ("Attempt 2 of 2", "invalid"),
+    ]
+    (file,) = result["steps"][0]["steps"][0]["execution"]["attachments"]
+    assert stored_content(server.url, "SMOKE", file["id"]) == b"file of I"

@@ -101,6 +101,11 @@ class ReportingHooks:
         with self._session.guarded():
             self._session.test_started()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        with self._session.guarded():
+            self._session.test_set_up(item)
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
         with self._session.guarded():

@@ -24,6 +24,7 @@ from .settings.model import Settings
 from .summary import Line, Notices, Progress, counted, details, failures, internal_error
 
 if TYPE_CHECKING:
+    from .delivery.models import CapturedResult
     from .delivery.relay.process import Link
     from .delivery.transport import ControllerTransport, Leftovers, Transport
     from .upstream.capture import TestCapture
@@ -170,7 +171,9 @@ class Session:
         installation.install()
         self._installation = installation
         if self._transport is not None:
-            self._capture = TestCapture(self._config, self._transport)
+            self._capture = TestCapture(
+                self._config, self._transport, merges=settings.reruns.value == "merge"
+            )
         elif self._link is not None:
             # The command line has chosen a mode without a back end: the relay gets no briefing, and ends.
             self._link.close()
@@ -267,6 +270,10 @@ class Session:
         if is_new and not self._is_worker:
             self._hooks.run_event("pytest_famacase_run_started", run=self._run(code))
 
+    def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
+        """A result as it is to be stored, together with the earlier attempts of its test."""
+        return captured if self._capture is None else self._capture.ended(code, captured)
+
     def lets_through(self, payload: dict[str, Any]) -> bool:
         """Let plugins change a result that is about to be stored; False: it is kept back."""
         lets_through = self._hooks.lets_through(self.item, payload)
@@ -337,6 +344,11 @@ class Session:
         self._pid = self._getpid()
         if self._capture is not None:
             self._capture.started()
+
+    def test_set_up(self, item: pytest.Item) -> None:
+        """The set-up of a test begins, perhaps once more."""
+        if self._capture is not None:
+            self._capture.set_up(item)
 
     def test_finished(self) -> None:
         """Store the result of the test before the next one starts."""

@@ -42,6 +42,7 @@ BAD_TEXTS: dict[str, list[str]] = {
     "FLUSH_INTERVAL": ["-1", "61"],
     "OUTBOX_MAX_MB": ["0", "1.5"],
     "SPEEDUPS": ["x"],
+    "RERUNS": ["none", "true", "first"],
 }
 BAD_JSON: dict[str, list[Any]] = {
     "MODE": [False, 1, ["testops"], {"a": 1}],
@@ -188,7 +189,7 @@ def test_every_kind_survives_a_value_of_any_kind(row: Any) -> None:
 @pytest.mark.parametrize("name", BAD_TEXTS)
 def test_a_value_that_loses_is_no_matter(resolved: Resolve, name: str) -> None:
     row = BY_NAME[name]
-    good = {"MODE": "off", "FALLBACK": "off", "STATUS_MAPPING": "invalid=failed"}.get(name)
+    good = {"MODE": "off", "FALLBACK": "off", "STATUS_MAPPING": "invalid=failed", "RERUNS": "all"}.get(name)
     good = good or {
         "TESTOPS_RUN_EXTERNAL_LINK_TYPE": "jiraCloud",
         "TESTOPS_CONFIGURATIONS_VALUES": "a=b",

@@ -259,6 +259,7 @@ OWN_VALUES: dict[str, tuple[list[str], Any]] = {
     "STRICT": (["yes", "false", "false"], lambda text: text == "yes"),
     "FLUSH_INTERVAL": (["0", "0.2", "3"], float),
     "OUTBOX_MAX_MB": (["5", "6", "7"], int),
+    "RERUNS": (["all", "merge", "merge"], str),
     "SPEEDUPS": (["no", "true", "true"], lambda text: text == "true"),
 }
 _PLACES = ["--famacase-", "FAMACASE_", "famacase.config.json"]

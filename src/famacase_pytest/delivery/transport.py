@@ -161,6 +161,13 @@ class Transport:
                     self._tell(f"{error} Results are held in memory and sent after the last test.")
                 self._unstored.append((code, run_id, result))
 
+    def settled(self, result: CapturedResult) -> CapturedResult:
+        """The same result, with its files as they are now, whatever becomes of them."""
+        if self._writer is None:
+            return result
+        files = [self._file(source, result.copies.get(source.ref)) for source in result.files]
+        return replace(result, copies={file.ref: replace(file, origin=None) for file in files})
+
     def unstored(self) -> list[dict[str, Any]]:
         """The results that the disk still has no room for, as they travel over a pipe."""
         held, self._unstored = self._unstored, []
@@ -495,7 +502,7 @@ class ControllerTransport(Transport):
         statuses, failed = self._outbox.outcomes(self._ledger, FAILED)
         files, file_bytes = self._ledger.count_uploads()
         return Leftovers(
-            delivered=self._ledger.count_done() - len(rejected) + self._sent,
+            delivered=self._outbox.count_done(self._ledger) - len(rejected) + self._sent,
             waiting=self._count_waiting(),
             rejected=tuple(entry.reason for entry in rejected),
             lost=self._lost,

@@ -35,6 +35,7 @@ class Settings:
         flush_interval: seconds that a result waits for others.
         outbox_dir: where results wait; None: the default place.
         outbox_max_mb: size of the outbox in MiB beyond which files are dropped.
+        reruns: merge or all; whether the attempts at a test are one result.
         run_file: where to write id and URL of the run.
         speedups: whether slow parts of upstream are replaced.
         batch_size: results in one request, 1 to 200.
@@ -60,6 +61,7 @@ class Settings:
     flush_interval: Value[float]
     outbox_dir: Value[Path] | None
     outbox_max_mb: Value[int]
+    reruns: Value[str]
     run_file: Value[Path] | None
     speedups: Value[bool]
     batch_size: Value[int]

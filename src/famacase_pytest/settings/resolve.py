@@ -195,6 +195,7 @@ def _settings(
         flush_interval=of("FLUSH_INTERVAL", 1.0),
         outbox_dir=path("OUTBOX_DIR"),
         outbox_max_mb=of("OUTBOX_MAX_MB", 2048),
+        reruns=of("RERUNS", "merge"),
         run_file=path("RUN_FILE"),
         speedups=of("SPEEDUPS", True),
         batch_size=of("TESTOPS_BATCH_SIZE", 200),

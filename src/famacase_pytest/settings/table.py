@@ -261,6 +261,13 @@ OWN: tuple[Row, ...] = (
         "Size in MiB beyond which files are dropped",
         "2048",
     ),
+    _row(
+        "RERUNS",
+        "famacase.reruns",
+        choice("merge", "all"),
+        "A test that is repeated is one result, with its attempts as steps; `all`: each attempt is a result",
+        "merge",
+    ),
     _row("RUN_FILE", "famacase.runFile", PATH, "Write id and URL of the run to this file as JSON"),
     _row(
         "SPEEDUPS",

@@ -8,14 +8,23 @@ over when its test has finished, on the test's thread, which only stores it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
-from .guards import uncollected
+import pytest
+
+from .attempts import Attempts
+from .guards import note_report, uncollected
 from .payload import COPIED, PayloadOptions, file_source, wire_result
 
 if TYPE_CHECKING:
+    from ..delivery.models import CapturedResult
     from ..delivery.transport import Transport
+
+
+# The name under which `CallWatch` is registered.
+_CALLS = "famacase-calls"
 
 
 class InlineThread:
@@ -59,14 +68,18 @@ class TestCapture:
     Args:
         config: pytest's; upstream keeps its plugin there.
         transport: stores the results.
+        merges: whether the attempts of a test that is repeated become one result.
     """
 
     __test__ = False  # pytest would otherwise collect a class of this name
 
-    def __init__(self, config: Any, transport: Transport) -> None:
+    def __init__(self, config: Any, transport: Transport, *, merges: bool) -> None:
         self._config = config
         self._transport = transport
         self._options: PayloadOptions | None = None
+        self._attempts = Attempts(transport) if merges else None
+        # Whether the set-up of the test that runs has begun.
+        self._is_set_up = False
         self._uncollected: set[str] = set()
 
     def collection_failed(self, report: Any) -> None:
@@ -90,47 +103,116 @@ class TestCapture:
             return
         if self._options is None:
             self._options = PayloadOptions.from_config(plugin.reporter.config)
+        self._is_set_up = False
+        result, item = plugin.runtime.result, plugin._current_item
+        if self._attempts is not None and item is not None and result is not None and not plugin.ignore:
+            self._attempts.begin(item, result)
         for code, run_id, result in _begun(plugin):
-            self._transport.begin(code, run_id, wire_result(result, self._options).payload)
+            payload = wire_result(result, self._options).payload
+            if self._attempts is not None:
+                payload = self._attempts.begun(code, payload)
+            self._transport.begin(code, run_id, payload)
+
+    def set_up(self, item: pytest.Item) -> None:
+        """The set-up of a test begins. If that is not the first time, the test is repeated.
+
+        Most plugins that repeat tests say that each attempt starts and ends. Some only call it again, and
+        upstream has the first attempt alone.
+        """
+        if not self._is_set_up:
+            self._is_set_up = True
+            return
+        plugin = getattr(self._config, "qase", None)
+        if self._attempts is None or plugin is None or plugin.ignore or plugin._current_item is not item:
+            return
+        if not self._config.pluginmanager.has_plugin(_CALLS):
+            self._config.pluginmanager.register(CallWatch(plugin), _CALLS)
+        plugin.finish_pytest_item()
+        # It is this that tells upstream's own second call, whose result is discarded, from one that counts.
+        plugin._current_item = None
+        plugin.start_pytest_item(item)
+        plugin._current_item = item
+        self.finished()
+        self.started()
+        self._is_set_up = True
 
     def finished(self) -> None:
         """Hand over the result of the test that has ended."""
         plugin = getattr(self._config, "qase", None)
         if plugin is not None:
-            _flush(plugin.reporter.reporter)
+            self._flush(plugin.reporter.reporter)
             # Upstream's filter dropped whatever it did not hand over now.
             self._transport.forget_begun()
 
+    def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
+        """A result as it is to be stored: of a test that was repeated, together with its earlier attempts."""
+        return captured if self._attempts is None else self._attempts.ended(code, captured)
 
-def _flush(reporter: Any) -> None:
-    """Hand over what upstream's reporter has collected."""
-    if not hasattr(reporter, "client"):
-        return  # a local report, or none
-    statuses = getattr(reporter.config.testops, "status_filter", None) or ()
-    if hasattr(reporter, "project_results"):
-        for code, results in reporter.project_results.items():
-            if _drop_filtered(results, statuses):
-                reporter._send_results_for_project(code)
-        for processed in reporter.processed.values():
-            processed.clear()
-    else:
-        if _drop_filtered(reporter.results, statuses):
-            reporter._send_results()
-        # Upstream keeps every result, with its files, for a fallback that is no longer needed.
-        reporter.processed.clear()
+    def _flush(self, reporter: Any) -> None:
+        """Hand over what upstream's reporter has collected."""
+        if not hasattr(reporter, "client"):
+            return  # a local report, or none
+        testops = reporter.config.testops
+        statuses = getattr(testops, "status_filter", None) or ()
+        if statuses:
+            # All is filtered here: upstream would drop an attempt that replaces one that is stored.
+            testops.status_filter = []
+        try:
+            if hasattr(reporter, "project_results"):
+                for code, results in reporter.project_results.items():
+                    if self._drop_filtered(code, results, statuses):
+                        reporter._send_results_for_project(code)
+                for processed in reporter.processed.values():
+                    processed.clear()
+            else:
+                if self._drop_filtered(reporter.project_code, reporter.results, statuses):
+                    reporter._send_results()
+                # Upstream keeps every result, with its files, for a fallback that is no longer needed.
+                reporter.processed.clear()
+        finally:
+            if statuses:
+                testops.status_filter = statuses
+
+    def _drop_filtered(self, code: str, results: list[Any], statuses: Any) -> bool:
+        """Drop what upstream's filter would drop; upstream logs a line even for an empty batch.
+
+        Returns:
+            Whether any result is left.
+        """
+        if statuses:
+            results[:] = [result for result in results if self._passes(code, result, statuses)]
+        return bool(results)
+
+    def _passes(self, code: str, result: Any, statuses: Any) -> bool:
+        if result.get_status() and result.get_status() not in statuses:
+            return True
+        # It replaces what says otherwise.
+        return self._attempts is not None and self._attempts.is_stored(code, result.id)
 
 
-def _drop_filtered(results: list[Any], statuses: Any) -> bool:
-    """Drop what upstream's filter would drop; upstream logs a line even for an empty batch.
+class CallWatch:
+    """Notes how a test fails that is called without a report being made, once it is known to be repeated.
 
-    Returns:
-        Whether any result is left.
+    Args:
+        plugin: upstream's.
     """
-    if statuses:
-        results[:] = [
-            result for result in results if result.get_status() and result.get_status() not in statuses
-        ]
-    return bool(results)
+
+    def __init__(self, plugin: Any) -> None:
+        self._plugin = plugin
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Called by pytest, and by what repeats tests."""
+        try:
+            return (yield)
+        except BaseException as error:
+            call = pytest.CallInfo.from_call(partial(_raise, error), "call", reraise=(pytest.exit.Exception,))
+            note_report(self._plugin, pytest.TestReport.from_item_and_call(item, call))
+            raise
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _begun(plugin: Any) -> Iterator[tuple[str, int, Any]]:

@@ -13,6 +13,7 @@ from ..errors import ApiError
 from .payload import PayloadOptions, wire_result_or_remains
 
 if TYPE_CHECKING:
+    from ..delivery.models import CapturedResult
     from ..delivery.transport import Transport
 
 
@@ -36,6 +37,9 @@ class ReportingSession(Protocol):
 
     def could_not_complete(self, error: ApiError) -> None:
         """Note that a run could not be completed or published."""
+
+    def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
+        """A result as it is to be stored, together with the earlier attempts of its test."""
 
     def lets_through(self, payload: dict[str, Any]) -> bool:
         """Let plugins change a result; False: it is kept back."""
@@ -112,7 +116,10 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
 
     def send_results(self, project_code: str, run_id: Any, results: Sequence[Any]) -> None:
         """Store a batch of results."""
-        captured = [wire_result_or_remains(result, self._options) for result in results]
+        captured = [
+            self.session.ended(project_code, wire_result_or_remains(result, self._options))
+            for result in results
+        ]
         with self._reporting_failure(self.session.could_not_complete):
             kept = [result for result in captured if self.session.lets_through(result.payload)]
             self.session.transport().put(project_code, int(run_id), kept)

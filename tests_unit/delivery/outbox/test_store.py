@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ from famacase_pytest.delivery.outbox.database import (
     OutboxUnavailable,
 )
 from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.store import Outbox
+from famacase_pytest.delivery.outbox.store import Outbox, finish
 from famacase_pytest.delivery.outbox.writer import Writer
 
-from .conftest import MANY, ids
+from .conftest import MANY, content_of, ids
 
 
 def test_a_result_is_pending_until_it_is_acknowledged(outbox: Outbox, writer: Writer, ledger: Ledger):
@@ -154,6 +155,46 @@ def test_what_another_writer_has_put_is_not_unfinished(outbox: Outbox, writer: W
     assert outbox.unfinished() == []
     assert not outbox.finish_unfinished(begun, '"failed"')
     assert [item.payload for item in outbox.pending(ledger, 9)] == ['"done"']
+
+
+def attempt(number: int, **more: object) -> str:
+    return json.dumps({"fields": {"attempts": str(number)} if number > 1 else {}, **more})
+
+
+def test_a_second_attempt_that_does_not_end_takes_the_place_of_the_first(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    file = writer.store(Attachment("r1", "a.txt", content=b"of the first"))
+    writer.put("P", 1, "a", attempt(1), [file])
+    ledger.acknowledge(outbox.pending(ledger, 9))
+    writer.begin("P", 1, "a", attempt(2, message="It failed.", execution={"status": None}))
+    writer.close()
+
+    (begun,) = outbox.unfinished()
+    finish(outbox, begun, "invalid", "The process ended.")
+
+    (item,) = outbox.pending(ledger, 9)
+    payload = json.loads(item.payload)
+    assert payload["execution"]["status"] == "invalid"
+    assert payload["message"] == "It failed.\n\nThe process ended."
+    assert [content_of(stored) for stored in outbox.attachments(item)] == [b"of the first"]
+    assert outbox.unfinished() == []
+    assert outbox.count_done(ledger) == 0
+
+
+def test_a_second_attempt_that_has_ended_is_not_unfinished(outbox: Outbox, writer: Writer, ledger: Ledger):
+    writer.put("P", 1, "a", attempt(1))
+    writer.begin("P", 1, "a", attempt(2))
+    outbox.writer("main-1-2", max_bytes=MANY).put("P", 1, "a", attempt(2))
+    assert outbox.unfinished() == []
+
+
+def test_what_was_replaced_is_not_counted_as_done(outbox: Outbox, writer: Writer, ledger: Ledger):
+    for number in (1, 2):
+        writer.put("P", 1, "a", attempt(number))
+        writer.put("P", 1, f"other {number}", "{}")
+        ledger.acknowledge(outbox.pending(ledger, 9))
+    assert outbox.count_done(ledger) == 3
 
 
 def test_a_result_by_its_number(outbox: Outbox, writer: Writer):

@@ -124,10 +124,6 @@ class Ledger:
         self.refresh()
         return self._done.get(writer, set())
 
-    def count_done(self) -> int:
-        """How many results are acknowledged or rejected, those included that were replaced later."""
-        return self._database.number("SELECT COUNT(*) FROM done")
-
     def refresh(self) -> int:
         """Read anew what another process has written, if one has.
 

@@ -28,6 +28,7 @@ MAX_OPEN = 32
 COARSEST_STAMP = 3.0
 
 _SUFFIX = ".db"
+_FILES = "SELECT ref, sha256, size, file_name, mime_type, problem FROM file WHERE seq = ? ORDER BY position"
 _CHECKPOINT_EVERY = 200  # results: 6 MiB of log, less than half of what makes the writer do it itself
 _AT_LEAST = 50  # numbers of results to look at in one step
 
@@ -122,10 +123,15 @@ class Reader:
         """How many results it holds. Raises OutboxUnavailable."""
         return int(self._rows("SELECT COUNT(*) FROM result")[0][0])
 
+    def count_of(self, numbers: Collection[int]) -> int:
+        """How many of these numbers are of results that it holds. Raises OutboxUnavailable."""
+        return sum(seq in numbers for (seq,) in self._rows("SELECT seq FROM result"))
+
     def has_finished(self, item: Item) -> bool:
-        """Whether it has a finished result of the same project, run and id."""
-        query = "SELECT 1 FROM result WHERE project = ? AND run_id = ? AND result_id = ?"
-        return bool(self._rows(query, (item.project, item.run_id, item.result_id)))
+        """Whether it has a finished result of the same project, run and id, of no earlier attempt."""
+        query = "SELECT payload FROM result WHERE project = ? AND run_id = ? AND result_id = ?"
+        rows = self._rows(query, (item.project, item.run_id, item.result_id))
+        return any(_attempts_of(payload) >= _attempts_of(item.payload) for (payload,) in rows)
 
     def unfinished(self) -> list[Item]:
         """The results that were begun and neither put nor dropped."""
@@ -134,6 +140,8 @@ class Reader:
 
     def finish(self, item: Item, payload: str | None) -> bool:
         """Turn a begun result into a finished one, or drop it if there is no payload.
+
+        One of a second attempt takes the place and the files of the first.
 
         Returns:
             False, and does nothing, if it is begun no more.
@@ -144,18 +152,19 @@ class Reader:
                 "DELETE FROM begun WHERE project = ? AND run_id = ? AND result_id = ?", key
             ).rowcount
             if taken and payload is not None:
-                store_result(connection, key, payload, ())
+                query = "SELECT seq FROM result WHERE project = ? AND run_id = ? AND result_id = ?"
+                earlier = connection.execute(query, key).fetchone()
+                rows = connection.execute(_FILES, earlier).fetchall() if earlier else ()
+                store_result(connection, key, payload, self._stored(rows), replaces=earlier is not None)
         # SQLite's number counts the changes of other connections alone.
         self._version = None
         return bool(taken)
 
     def files(self, seq: int) -> list[StoredFile]:
         """The files of a result, in the order given to `put`."""
-        rows = self._rows(
-            "SELECT ref, sha256, size, file_name, mime_type, problem FROM file "
-            "WHERE seq = ? ORDER BY position",
-            (seq,),
-        )
+        return self._stored(self._rows(_FILES, (seq,)))
+
+    def _stored(self, rows: Iterable[tuple[Any, ...]]) -> list[StoredFile]:
         return [
             StoredFile(ref, sha256, size, name, mime_type, problem, opener=self._opener(sha256, size))
             for ref, sha256, size, name, mime_type, problem in rows
@@ -223,6 +232,15 @@ class Reader:
     def _open(self, sha256: str, size: int) -> BinaryIO:
         with self._lock:
             return open_content(self._opened, self._blobs, sha256, size)
+
+
+def _attempts_of(payload: str) -> int:
+    """How many attempts at its test a stored result tells of."""
+    if '"attempts"' not in payload:
+        return 1
+    said = str((System.loads(payload).get("fields") or {}).get("attempts"))
+    # A test may have a field of that name.
+    return int(said) if said.isdecimal() else 1
 
 
 class Readers:

@@ -325,6 +325,11 @@ class Outbox:
         found = self._readers.each(lambda reader: reader.count_files(ledger.done(reader.name)))
         return sum(count for _, count in found)
 
+    def count_done(self, ledger: Ledger) -> int:
+        """How many results are done, those not counted that were replaced by later ones of their keys."""
+        counts = self._readers.each(lambda reader: reader.count_of(ledger.done(reader.name)))
+        return sum(count for _, count in counts) + sum(len(ledger.done(name)) for name in self.unreadable)
+
     def count_dropped(self) -> int:
         """How many files were not stored since the outbox was full."""
         return sum(count for _, count in self._readers.each(lambda reader: reader.count_problems(FULL)))
@@ -398,7 +403,9 @@ def finish(outbox: Outbox, item: Item, status: str, message: str) -> None:
     execution.update(status=status, end_time=end)
     if start is not None and end >= start:
         execution["duration"] = int((end - start) * 1000)
-    payload["message"] = sendable(message)
+    # That of an earlier attempt at the test comes first.
+    said = payload.get("message")
+    payload["message"] = sendable(f"{said}\n\n{message}" if said else message)
     outbox.finish_unfinished(item, System.dumps(payload, ensure_ascii=False))
 
 
