@@ -45,6 +45,18 @@ Without an address nothing is changed, and results go to Qase as if the package 
 Famacase settings are present all the same, a warning names them as ignored where `QASE_MODE` reports to
 Qase; where only they ask for `testops`, the session stops with an error.
 
+What was meant and cannot be done is said in one line:
+
+- an address is set, but no mode;
+- a mode asks for Famacase, but `qase-pytest` takes no part in the session (`-p no:qase_pytest`, or plugin
+  autoload is off and `-p qase_pytest` is missing);
+- no Famacase setting is present, but `QASE_TESTOPS_API_HOST` looks like a Famacase back end: its name
+  contains `famacase`, or the token begins with `rep_`. A host outside `qase.io` may also be a company's own
+  Qase, and nobody is asked over the network before the session is known to be for Famacase, so a back end
+  of another name is not recognised.
+
+If plugin autoload is off and `-p famacase` is missing too, this package is not loaded and can say nothing.
+
 ## Precedence
 
 | layer | order within the layer |

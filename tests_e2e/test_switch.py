@@ -9,6 +9,7 @@ import pytest
 
 import qase_double
 from qase_double import QaseDouble
+from sessions import TOKENS
 
 QASE_TOKEN = "qase_token_e36a"
 QASE = {
@@ -135,3 +136,63 @@ def test_every_name_is_put_back(moved, double, runs):
     assert "after the session [] None" in outcome.output
     assert runs.only()["status"] == "completed"
     assert double.calls == []
+
+
+# Never silent where something was meant
+
+
+def test_a_famacase_host_in_qases_settings_alone_is_said(moved, double, layer):
+    qase = dict.fromkeys(moved.environ.keys() - QASE.keys() - HOOK)
+    meant = {**qase, "QASE_TESTOPS_API_HOST": "famacase.example.com"}
+    outcome = moved.run(*ARGUMENTS, **meant)
+    went_to_qase(outcome, double, layer)
+    (notice,) = outcome.notices
+    assert "QASE_TESTOPS_API_HOST in the environment is 'famacase.example.com'" in notice
+    assert "FAMACASE_ENABLED=true" in notice
+    assert moved.run(*ARGUMENTS, **meant, FAMACASE_ENABLED="false").notices == []
+
+
+def test_what_the_line_says_to_do_works(moved, double, layer, runs):
+    qase = dict.fromkeys(moved.environ.keys() - QASE.keys() - HOOK)
+    mended = {"QASE_TESTOPS_API_HOST": moved.environ["FAMACASE_API_URL"], "FAMACASE_ENABLED": "true"}
+    token = {"QASE_TESTOPS_API_TOKEN": TOKENS["SMOKE"], "QASE_TESTOPS_PROJECT": "SMOKE"}
+    outcome = moved.run(*ARGUMENTS, **{**qase, **mended, **token})
+    assert outcome.code == 0, outcome.output
+    assert list(runs.by_title(runs.only())) == ["test_one"]
+    assert double.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "remedy"),
+    [
+        (("-p", "no:qase_pytest"), {}, "Remove that option"),
+        (("-p", "famacase"), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "Load it with -p qase_pytest"),
+        (("-p", "no:qase_pytest"), {"FAMACASE_API_URL": None}, "Remove that option"),
+    ],
+    ids=["left out", "autoload off", "no address"],
+)
+def test_a_session_without_qase_pytest_is_said(arguments, environ, remedy, project, layer):
+    project.write(test_one="def test_one(): pass")
+    outcome = project.run(*arguments, **environ)
+    assert (outcome.code, outcome.counts) == (0, "1 passed"), outcome.output
+    (notice,) = outcome.notices
+    assert "FAMACASE_MODE in the environment is testops, but qase-pytest takes no part" in notice
+    assert remedy in notice
+    assert layer.exchanges() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        ((), {"FAMACASE_MODE": "off"}),
+        ((), {"FAMACASE_MODE": None}),
+        ((), {"FAMACASE_ENABLED": "false"}),
+        (("--collect-only",), {}),
+    ],
+    ids=["mode off", "no mode", "switched off", "no tests run"],
+)
+def test_nothing_is_said_of_it_where_nothing_was_meant(arguments, environ, project, layer):
+    project.write(test_one="def test_one(): pass")
+    outcome = project.run("-p", "no:qase_pytest", *arguments, **environ)
+    assert (outcome.code, outcome.notices) == (0, []), outcome.output
+    assert layer.exchanges() == []

@@ -15,7 +15,8 @@ from .errors import PASSING, SettingsError, UpstreamMismatch
 from .hooks import Hooks
 from .session import Session
 from .settings.resolve import preview, resolve
-from .settings.sources import BY_DEFAULT, ConfigFiles
+from .settings.sources import BY_DEFAULT, ConfigFiles, Inputs
+from .settings.switch import reporting_mode
 from .summary import Notices, internal_error
 from .upstream import aliases, imports
 
@@ -158,7 +159,7 @@ def _begin(config: pytest.Config) -> Session | Inactive:
 def _decide(config: pytest.Config) -> Session | Inactive:
     if not upstream.is_loaded(config.pluginmanager):
         imports.restore()
-        return Inactive(config)
+        return Inactive(config, _without_upstream(config))
     if _reporting:
         return Inactive(config).silence_upstream(inside=True)
     testless = _is_testless(config)
@@ -200,6 +201,23 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         session.end()
         raise
     return session
+
+
+def _without_upstream(config: pytest.Config) -> list[str]:
+    """What to say of a session that was to report, but that upstream's plugin takes no part in."""
+    manager = config.pluginmanager
+    if _reporting or _is_testless(config) or aliases.of_vendor(manager) is not None:
+        return []
+    mode = reporting_mode(Inputs(os.environ, vars(config.option), _files(config)))
+    if mode is None:
+        return []
+    left_out = manager.is_blocked(upstream.PLUGIN_ENTRY)
+    why = "-p no:qase_pytest leaves its plugin out" if left_out else "its plugin is not loaded"
+    remedy = "Remove that option" if left_out else "Load it with -p qase_pytest"
+    return [
+        f"{mode.source} is {mode.value}, but qase-pytest takes no part in this session ({why}), so nothing "
+        f"is reported. {remedy}, or set FAMACASE_MODE=off."
+    ]
 
 
 def _is_testless(config: pytest.Config) -> bool:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from famacase_pytest.errors import SettingsError
+from famacase_pytest.settings.sources import ConfigFiles, Inputs
+from famacase_pytest.settings.switch import reporting_mode
 
 from .resolving import Resolve
 
@@ -327,3 +330,69 @@ def test_plain_http_to_another_machine_is_warned_of(
 )
 def test_and_to_this_one_is_not(resolved: Resolve, complete: dict[str, str], value: str) -> None:
     assert resolved({**complete, "FAMACASE_API_URL": value}).warnings == ()
+
+
+QASES = {"QASE_MODE": "testops", "QASE_TESTOPS_PROJECT": "DEMO"}
+
+
+@pytest.mark.parametrize(
+    ("host", "token"),
+    [
+        ("famacase.example.com", "any"),
+        ("https://api.famacase.example.com:8443/prefix", "any"),
+        ("FAMACASE.example.com", "any"),
+        ("tests.example.com", "rep_0123"),
+    ],
+)
+@pytest.mark.parametrize("flag", [False, True])
+def test_qases_settings_that_name_a_famacase_host(
+    resolved: Resolve, host: str, token: str, flag: bool
+) -> None:
+    environ = {"QASE_TESTOPS_API_TOKEN": token} if flag else {"QASE_TESTOPS_API_HOST": host}
+    options = {"qase_testops_api_host": host} if flag else {}
+    file = {"mode": "testops", "testops": {"api": {"token": token}}}
+    resolution = resolved(environ, options, qase=file)
+    assert not resolution.active
+    (warning,) = resolution.warnings
+    assert "looks like a Famacase back end" in warning
+    assert "FAMACASE_ENABLED=true" in warning
+    assert token not in warning
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"QASE_TESTOPS_API_HOST": "qase.example.com"},
+        {"QASE_TESTOPS_API_HOST": "famacase.qase.io"},
+        {"QASE_TESTOPS_API_HOST": "not a host famacase"},
+        {"QASE_TESTOPS_API_HOST": "famacase.example.com", "QASE_MODE": "report"},
+        {"QASE_TESTOPS_API_TOKEN": "rep_0123"},
+    ],
+)
+def test_other_hosts_are_qases_own_affair(resolved: Resolve, environ: dict[str, str]) -> None:
+    resolution = resolved({**QASES, **environ})
+    assert not resolution.active
+    assert resolution.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "mode"),
+    [
+        ({"FAMACASE_MODE": "testops"}, {}, "testops"),
+        ({"FAMACASE_FALLBACK": "testops"}, {}, "testops"),
+        ({"FAMACASE_API_URL": "h.example", "QASE_MODE": "testops"}, {}, "testops"),
+        ({"FAMACASE_ENABLED": "true", "QASE_MODE": "testops"}, {}, "testops"),
+        ({"FAMACASE_ENABLED": "perhaps", "FAMACASE_MODE": "testops"}, {}, "testops"),
+        ({"FAMACASE_API_URL": "h.example"}, {"famacase_mode": "testops_multi"}, "testops_multi"),
+        ({"FAMACASE_API_URL": "h.example", "FAMACASE_MODE": "off", "QASE_MODE": "testops"}, {}, None),
+        ({"FAMACASE_API_URL": "h.example", "FAMACASE_MODE": "report"}, {}, None),
+        ({"FAMACASE_ENABLED": "false", "FAMACASE_MODE": "testops"}, {}, None),
+        ({"QASE_MODE": "testops"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_mode_that_asks_for_reporting(
+    tmp_path: Path, environ: dict[str, str], options: dict[str, object], mode: str | None
+) -> None:
+    found = reporting_mode(Inputs(environ, options, ConfigFiles(tmp_path)))
+    assert (found.value if found else None) == mode

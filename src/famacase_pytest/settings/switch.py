@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ HOW_TO_SET = (
 _ENABLED = BY_NAME["ENABLED"]
 _HOST = BY_NAME["TESTOPS_API_HOST"]
 _MODE = BY_NAME["MODE"]
+_TOKEN = BY_NAME["TESTOPS_API_TOKEN"]
 
 
 class Decision(NamedTuple):
@@ -128,7 +130,7 @@ def _without_address(inputs: Inputs) -> Decision:
     """No address and no FAMACASE_ENABLED: Qase's session, unless only Famacase's settings want to report."""
     settings = list(_famacase_settings(inputs))
     if not settings:
-        return Decision(False, "no Famacase setting is present")
+        return Decision(False, "no Famacase setting is present", warning=_meant(inputs))
     decision = Decision(False, "no Famacase address is set")
     listed = f"{', '.join(settings)} {'is' if len(settings) == 1 else 'are'}"
     ignored = f"No Famacase address is set, so {listed} ignored"
@@ -151,6 +153,45 @@ def _without_address(inputs: Inputs) -> Decision:
             "without a back end."
         )
     return decision
+
+
+def _meant(inputs: Inputs) -> str:
+    """What to say of Qase's settings that name a Famacase back end, else "".
+
+    A host outside qase.io may be a Qase of a company's own. Nobody is asked before the session is known to
+    be for Famacase, so a host shows by its name alone, or by the form of the token beside it. A file is read
+    only where a flag or a variable gives a host.
+    """
+    if not (inputs.environ.get("QASE_TESTOPS_API_HOST") or inputs.options.get("qase_testops_api_host")):
+        return ""
+    host, token = strongest(_HOST, inputs, QASE), strongest(_TOKEN, inputs, QASE)
+    if host is None or not isinstance(host.value, str) or _reporting(inputs, QASE) is None:
+        return ""
+    try:
+        name = address.host_of(address.normalise(host.value))
+    except ValueError:
+        return ""
+    if address.is_qase(name) or not ("famacase" in name or (token and str(token.value).startswith("rep_"))):
+        return ""
+    return (
+        f"{host.source} is {address.scrubbed(host.value.strip())!r}, which looks like a Famacase back end, "
+        "but no Famacase setting is present: qase-pytest calls it as if it were Qase, and no result arrives. "
+        "Set FAMACASE_ENABLED=true to report there, or FAMACASE_ENABLED=false to be told no more."
+    )
+
+
+def reporting_mode(inputs: Inputs) -> Value[str] | None:
+    """The mode or fallback by which a session should report to Famacase, whether or not it can; else None."""
+    with contextlib.suppress(SettingsError):
+        enabled = _enabled(inputs)
+        if enabled is not None and not enabled.value:
+            return None
+        ours = next(candidates((BY_NAME["API_URL"], _HOST), inputs, FAMACASE), None)
+        if enabled is not None or ours is not None:
+            mode = strongest(_MODE, inputs)
+            word = str(mode.value).strip().lower() if mode is not None else ""
+            return Value(word, mode.source) if mode is not None and word in NEEDS_BACKEND else None
+    return _reporting(inputs, FAMACASE)
 
 
 def _famacase_settings(inputs: Inputs) -> Iterator[str]:
