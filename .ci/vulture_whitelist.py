@@ -65,3 +65,12 @@ _.kept_back
 
 # Finds the classes that settings name.
 resolve_class
+
+# pytest reads these of long tests, and of its options; users call and override the others.
+_.collectonly
+_.istestfunction
+_.istestclass
+_.place_as
+_.pytestmark
+result_reporter
+_.put_nowait

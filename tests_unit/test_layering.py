@@ -14,7 +14,7 @@ import pytest
 import famacase_pytest
 
 PACKAGE = Path(famacase_pytest.__file__).parent
-ROOMS = ("settings", "upstream", "delivery", "server", "cli")
+ROOMS = ("settings", "upstream", "delivery", "orchestration", "server", "cli")
 
 # What a room, or a module of it, may import of this package beside itself; "" is its version. Modules above
 # the rooms are not listed: they may import any room but the command line, and the server, which it starts.
@@ -25,15 +25,25 @@ ALLOWED = {
     "settings": {"errors"},
     "delivery": {"errors", "resolver", ""},
     "upstream": {"errors", "delivery"},
+    "orchestration": {"errors", "settings", "upstream", "delivery"},
     "server": {"errors"},
     "cli": {"errors", "settings", "delivery", "server", "wiring", "summary", ""},
 }
-ABOVE = {"errors", "settings", "upstream", "delivery", ""}
+ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", ""}
 
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {
     "qase": {"upstream"},
-    "pytest": {"plugin", "activation", "hooks", "hookspecs", "session", "summary", "upstream"},
+    "pytest": {
+        "plugin",
+        "activation",
+        "hooks",
+        "hookspecs",
+        "session",
+        "summary",
+        "upstream",
+        "orchestration",
+    },
     "_pytest": {"upstream"},
     "xdist": {"upstream"},
     "requests": {"delivery"},

@@ -22,27 +22,46 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .activation import prepare
-    from .settings.options import add_options, record
+    from .settings.options import add_options, add_orchestration, record
     from .upstream import option_registration
 
     config = pluginmanager.get_plugin("pytestconfig")
     assert isinstance(config, pytest.Config)
     prepare(config)
     add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
+    add_orchestration(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     from .activation import begin
 
+    # First, since one of its flags has pytest collect only.
+    orchestrated = _prepare_orchestration(config)
     session = begin(config)
     if session is not None:
+        if orchestrated:
+            from .orchestration.plugin import PROGRESS
+
+            config.stash[PROGRESS] = session.test_progressed
         config.pluginmanager.register(ReportingHooks(session), "famacase-reporting")
         if hasattr(config, "workerinput"):
             config.pluginmanager.register(WorkerHooks(session), "famacase-worker")
         # Not by its name, which depends on how it was loaded.
         if hasattr(config.hook, "pytest_configure_node"):
             config.pluginmanager.register(XdistHooks(session), "famacase-xdist")
+
+
+def _prepare_orchestration(config: pytest.Config) -> bool:
+    """Whether there are descriptions of long tests; without any, nothing of that is imported."""
+    asked_for = config.option.run_orch or config.option.load_orch
+    if not asked_for and not config.getini("orchestration_descriptions"):
+        return False
+    from .orchestration import plugin
+
+    plugin.prepare(config)
+    config.pluginmanager.register(plugin, "famacase-orchestration")
+    return True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

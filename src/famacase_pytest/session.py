@@ -8,7 +8,7 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -349,6 +349,12 @@ class Session:
         """The set-up of a test begins, perhaps once more."""
         if self._capture is not None:
             self._capture.set_up(item)
+
+    def test_progressed(self, extra: Callable[[], Mapping[str, Any]]) -> None:
+        """Store what the test has come to so far; see `TestCapture.progressed`."""
+        if self._capture is not None and self._pid == self._getpid():
+            with self._guard:
+                self._capture.progressed(extra, lambda result: self._hooks.lets_through(self.item, result))
 
     def test_finished(self) -> None:
         """Store the result of the test before the next one starts."""

@@ -250,6 +250,43 @@ def sendable(text: str) -> str:
     return _UNSENDABLE.sub("\ufffd", text)
 
 
+def text_step(
+    step_id: str,
+    action: str,
+    status: str,
+    *,
+    start: float,
+    duration: int | None,
+    **data: str,
+) -> dict[str, Any]:
+    """The contract's Step, with nothing below it.
+
+    Args:
+        step_id: a UUID.
+        action: what was done.
+        status: how it went.
+        start: Unix time in seconds.
+        duration: milliseconds; None while it goes on.
+        data: other members of its data, such as ``input_data``; an empty one is left out.
+    """
+    end = None if duration is None else start + duration / 1000
+    return {
+        "id": step_id,
+        "parent_id": None,
+        "step_type": "text",
+        "data": {"action": action, **{name: sendable(text) for name, text in data.items() if text}},
+        "execution": {
+            "status": status,
+            "start_time": start,
+            "end_time": end,
+            "duration": duration,
+            "attachments": [],
+        },
+        "steps": [],
+        "attachments": [],
+    }
+
+
 def clean_name(name: str) -> str:
     """A file name that survives a multipart header: no directories, no control characters, no quotes.
 

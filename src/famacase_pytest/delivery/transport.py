@@ -25,7 +25,7 @@ from famacase_pytest.delivery.models import (
 )
 from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, open_file, origin_of
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.store import Outbox, finish, is_anything_left, open_runs
+from famacase_pytest.delivery.outbox.store import IN_PROGRESS, Outbox, finish, is_anything_left, open_runs
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
@@ -139,6 +139,24 @@ class Transport:
             with contextlib.suppress(OutboxUnavailable):
                 self._writer.begin(code, run_id, str(result["id"]), _encode(result))
                 self._begun.add((code, run_id, str(result["id"])))
+
+    def progress(self, code: str, run_id: int, result: CapturedResult, *, sends: bool) -> None:
+        """Store the result of a test that goes on, so that it is sent as it is now, and replaced later.
+
+        Args:
+            code: of the project.
+            run_id: the run.
+            result: ``in_progress``, or how the test ends.
+            sends: whether it is sent now; otherwise only if the process dies.
+        """
+        if self._writer is None:
+            return
+        if sends:
+            # What there is no room for now is in the finished result too.
+            with contextlib.suppress(OutboxUnavailable):
+                self._store(code, run_id, result)
+        if result.payload["execution"]["status"] == IN_PROGRESS:
+            self.begin(code, run_id, result.payload)
 
     def forget_begun(self) -> None:
         """Drop the unfinished results of this process: upstream does not report their tests."""

@@ -186,6 +186,7 @@ class StepView:
     action: str
     expected: str
     data: str
+    message: str
     duration: str
     files: list[FileView]
     is_open: bool
@@ -194,7 +195,7 @@ class StepView:
     @property
     def has_more(self) -> bool:
         """Whether there is something to unfold."""
-        return bool(self.has_children or self.expected or self.data or self.files)
+        return bool(self.has_children or self.expected or self.data or self.message or self.files)
 
 
 @dataclass(frozen=True)
@@ -454,6 +455,8 @@ def _step_view(step: Mapping[str, Any], files: _Files) -> StepView:
         action=data.get("action") or "(no text)",
         expected=data.get("expected_result") or "",
         data=data.get("input_data") or "",
+        # A member of our own steps; the contract lets it be anything.
+        message=_text(data.get("message") or ""),
         duration=duration_text(duration_of(execution)),
         files=files.views(execution.get("attachments", [])),
         is_open=status != "passed",

@@ -11,6 +11,22 @@ from typing import Any, NamedTuple, Protocol
 
 from .table import OWN, Row
 
+_ORCHESTRATION: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("--run-orch", "--test-orch"),
+        {"action": "append", "default": [], "dest": "run_orch", "metavar": "NAME", "help": "run long tests"},
+    ),
+    (
+        ("--load-orch",),
+        {"action": "store_true", "dest": "load_orch", "help": "check all long tests, and run none"},
+    ),
+)
+_ORCHESTRATION_KEYS = {
+    "orchestration_descriptions": "folder of the descriptions of long tests",
+    "orchestration_sources": "files of their events, separated by commas",
+    "orchestration_report_sec": "seconds after which a long test is reported again (default: 30)",
+}
+
 
 class OptionTarget(Protocol):
     """What options are added to: pytest's `OptionGroup`."""
@@ -106,6 +122,19 @@ def add_options(group: OptionTarget, recorded: Iterable[Option]) -> None:
             group.addoption(option.flag, dest=option.dest, default=None, action="store", help=option.help)
         except (ValueError, argparse.ArgumentError):
             continue
+
+
+def add_orchestration(parser: Any) -> None:
+    """Register the flags and the ini keys of long tests.
+
+    Args:
+        parser: pytest's.
+    """
+    group = parser.getgroup("orchestration", "long tests made of repeated events")
+    for names, attributes in _ORCHESTRATION:
+        group.addoption(*names, **attributes)
+    for name, purpose in _ORCHESTRATION_KEYS.items():
+        parser.addini(name, purpose, default="")
 
 
 def _help(row: Row) -> str:

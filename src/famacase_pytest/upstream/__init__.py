@@ -92,3 +92,26 @@ def leave_lock_file(monkeypatch: Any) -> None:
     # An upstream that has moved the name is left alone.
     with contextlib.suppress(ImportError, AttributeError):
         monkeypatch.setattr("qase.pytest.plugin.FileLock", guards.NoLock)
+
+
+def marks(id: Any = None, title: str = "", suite: str = "", fields: Any = None) -> list[Any]:
+    """What upstream's decorators put on a test.
+
+    Args:
+        id: of its case, or a list of them.
+        title: in the place of its name.
+        suite: that it belongs to.
+        fields: by name.
+    """
+    from qase.pytest import qase
+
+    found = []
+    if id:
+        found.append(qase.id(id))
+    if title:
+        found.append(qase.title(title))
+    if suite:
+        found.append(qase.suite(suite))
+    if fields:
+        found.append(qase.fields(*fields.items()))
+    return found

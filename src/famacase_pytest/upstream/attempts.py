@@ -90,6 +90,11 @@ class Attempts:
             return payload
         return merge([*earlier, CapturedResult(payload)], is_over=False).payload
 
+    def in_progress(self, code: str, captured: CapturedResult) -> CapturedResult:
+        """What an attempt has come to that goes on, together with those before it."""
+        earlier = self._record.captured.get(code)
+        return merge([*earlier, _renamed(captured, self._record.number)]) if earlier else captured
+
     def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
         """An attempt has ended.
 

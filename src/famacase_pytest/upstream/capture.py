@@ -8,7 +8,7 @@ over when its test has finished, on the test's thread, which only stores it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -16,7 +16,7 @@ import pytest
 
 from .attempts import Attempts
 from .guards import note_report, uncollected
-from .payload import COPIED, PayloadOptions, file_source, wire_result
+from .payload import COPIED, EXTRA, PayloadOptions, file_source, wire_result
 
 if TYPE_CHECKING:
     from ..delivery.models import CapturedResult
@@ -135,6 +135,32 @@ class TestCapture:
         self.finished()
         self.started()
         self._is_set_up = True
+
+    def progressed(
+        self, extra: Callable[[], Mapping[str, Any]], lets_through: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        """Store what the test that runs has come to so far, so that it is sent under the result's id.
+
+        Args:
+            extra: gives ``steps`` and ``fields`` beside upstream's, and, if it is known already how the test
+                ends, ``status`` and ``message``. It is called for the finished result too.
+            lets_through: lets plugins change what is sent; False: it is not sent.
+        """
+        plugin = getattr(self._config, "qase", None)
+        if plugin is None or plugin.runtime.result is None or self._options is None:
+            return
+        setattr(plugin.runtime.result, EXTRA, lambda: extra())
+        # What upstream's filter will drop must not be there before.
+        sends = not getattr(plugin.reporter.config.testops, "status_filter", None)
+        for code, run_id, result in _begun(plugin):
+            captured = wire_result(result, self._options)
+            execution = captured.payload["execution"]
+            if "status" not in extra():
+                execution["status"] = "in_progress"
+            if self._attempts is not None:
+                captured = self._attempts.in_progress(code, captured)
+            may_go = sends and lets_through(captured.payload)
+            self._transport.progress(code, run_id, captured, sends=may_go)
 
     def finished(self) -> None:
         """Hand over the result of the test that has ended."""

@@ -26,6 +26,9 @@ MAX_STEP_DEPTH = 100
 # The attribute of upstream's ``Attachment`` with a function that returns the copy made when it was attached.
 COPIED = "_famacase_copied"
 
+# The attribute of upstream's ``Result`` with a function that returns what belongs to it beside its own data.
+EXTRA = "_famacase_extra"
+
 # Members of a request step that may hold megabytes; upstream sends them as attachments, and so do we.
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
 
@@ -99,6 +102,9 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
     tags = getattr(result, "tags", None)
     if tags:
         payload["tags"] = [_text(tag) for tag in tags]
+    extra = getattr(result, EXTRA, None)
+    if extra is not None:
+        _add(payload, extra())
     if options.defect:
         payload["defect"] = True
     suites = _suites(result.relations)
@@ -127,6 +133,15 @@ def wire_result_or_remains(result: Any, options: PayloadOptions) -> CapturedResu
                 "message": _message(result.message, remark),
             }
         )
+
+
+def _add(payload: dict[str, Any], extra: Mapping[str, Any]) -> None:
+    """Add steps and fields that are the contract's already; a status replaces upstream's."""
+    payload["steps"] += extra["steps"]
+    payload["fields"].update(extra["fields"])
+    if "status" in extra:
+        payload["execution"]["status"] = extra["status"]
+        payload["message"] = extra["message"]
 
 
 class _Files:

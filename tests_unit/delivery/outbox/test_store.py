@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from famacase_pytest.delivery.models import (
     Attachment,
     Item,
     Run,
+    StoredFile,
     Waiting,
 )
 from famacase_pytest.delivery.outbox.database import (
@@ -18,7 +21,7 @@ from famacase_pytest.delivery.outbox.database import (
     OutboxUnavailable,
 )
 from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.store import Outbox, finish
+from famacase_pytest.delivery.outbox.store import Outbox, finish, finish_all
 from famacase_pytest.delivery.outbox.writer import Writer
 
 from .conftest import MANY, content_of, ids
@@ -263,3 +266,41 @@ def test_a_lost_ledger_is_made_anew(content: bytes | None, base: Path):
         (item,) = outbox.pending(ledger, 10)
         ledger.acknowledge([item])
         assert outbox.pending(ledger, 10) == []
+
+
+# A result that is put while its test goes on
+
+
+def put_in_progress(writer: Writer, files: Sequence[StoredFile] = ()) -> None:
+    payload = json.dumps({"execution": {"status": "in_progress", "start_time": 1.0}, "steps": [1, 2]})
+    writer.put("SMOKE", 1, "r1", payload, files)
+    writer.begin("SMOKE", 1, "r1", payload)
+
+
+def test_a_result_in_progress_is_delivered_and_stays_unfinished(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    put_in_progress(writer)
+    put_in_progress(writer)
+    items = outbox.pending(ledger, 10)
+    assert [(item.seq, item.result_id) for item in items] == [(2, "r1")]
+    ledger.acknowledge(items)
+    assert [item.result_id for item in outbox.unfinished()] == ["r1"]
+    writer.put("SMOKE", 1, "r1", "{}")
+    assert outbox.unfinished() == []
+    ledger.acknowledge(outbox.pending(ledger, 10))
+    assert (len(ledger.done("main-1")), outbox.count_done(ledger)) == (2, 1)
+
+
+def test_what_a_dead_process_left_in_progress_is_invalid_and_keeps_its_steps_and_files(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    file = writer.store(Attachment("f1", "log.txt", content=b"log"))
+    put_in_progress(writer, [file])
+    finish_all(outbox)
+    (item,) = outbox.pending(ledger, 10)
+    payload = json.loads(item.payload)
+    assert (payload["execution"]["status"], payload["steps"]) == ("invalid", [1, 2])
+    assert re.fullmatch(r"the process ended after \d+ s of this test", payload["message"])
+    assert [stored.file_name for stored in outbox.attachments(item)] == ["log.txt"]
+    assert outbox.unfinished() == []

@@ -141,7 +141,8 @@ class Reader:
     def finish(self, item: Item, payload: str | None) -> bool:
         """Turn a begun result into a finished one, or drop it if there is no payload.
 
-        One of a second attempt takes the place and the files of the first.
+        One of a second attempt takes the place and the files of the first, as does that of a test that was in
+        progress.
 
         Returns:
             False, and does nothing, if it is begun no more.

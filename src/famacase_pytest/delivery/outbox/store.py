@@ -38,6 +38,9 @@ from famacase_pytest.delivery.system import System
 # Bytes that must be free in a new session's directory: what begins with less would soon break off.
 _ROOM = MIB // 2
 
+# The status of a result that is sent while its test runs.
+IN_PROGRESS = "in_progress"
+
 # What is said of a test whose process ended without a word, such as by ``os._exit``.
 PROCESS_ENDED = "the process ended during this test"
 
@@ -247,7 +250,8 @@ class Outbox:
     def unfinished(self) -> list[Item]:
         """The begun results of all writers, except those that another writer has finished.
 
-        A child that a test runner forks for each test puts what its parent has begun.
+        A child that a test runner forks for each test puts what its parent has begun. What was put while its
+        test went on is no more finished than what was begun.
         """
         found = self._readers.each(lambda reader: reader.unfinished())
         return [item for _, items in found for item in items if not self._is_finished(item)]
@@ -359,6 +363,8 @@ class Outbox:
             self.close()
 
     def _is_finished(self, item: Item) -> bool:
+        if _is_in_progress(item):
+            return False
         return any(found for _, found in self._readers.each(lambda reader: reader.has_finished(item)))
 
     def _lock(self, file: str) -> SessionLock:
@@ -412,7 +418,23 @@ def finish(outbox: Outbox, item: Item, status: str, message: str) -> None:
 def finish_all(outbox: Outbox) -> None:
     """Finish what a dead session left unfinished, as ``invalid``."""
     for item in outbox.unfinished():
-        finish(outbox, item, "invalid", PROCESS_ENDED)
+        finish(outbox, item, "invalid", _seconds_of(item) if _is_in_progress(item) else PROCESS_ENDED)
+
+
+def _is_in_progress(item: Item) -> bool:
+    """Whether a begun result was also put, while its test went on."""
+    if IN_PROGRESS not in item.payload:
+        return False
+    return bool(System.loads(item.payload)["execution"].get("status") == IN_PROGRESS)
+
+
+def _seconds_of(item: Item) -> str:
+    start = System.loads(item.payload)["execution"].get("start_time")
+    return (
+        f"the process ended after {max(0.0, System.time() - start):.0f} s of this test"
+        if start
+        else PROCESS_ENDED
+    )
 
 
 def _check_room(directory: str) -> None:
