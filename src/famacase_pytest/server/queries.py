@@ -83,7 +83,7 @@ def facets(session: Session, run_id: int, wanted: Filter) -> list[Facet]:
     marks = (Summary.flaky, Summary.muted, Summary.has_files)
     columns = (Summary.status, Summary.suite, *marks, Summary.tags)
     searched = _conditions(run_id, Filter(q=wanted.q, cause=wanted.cause))
-    # An expression is in no index: in the order of one, every text that is searched would be looked up by itself.
+    # An expression is in no index: in the order of one, every text that is searched would be looked up alone.
     first = Summary.status.concat("") if wanted.q else Summary.status
     query = select(*columns, func.count()).where(*searched).group_by(first, *columns[1:])
     return [
