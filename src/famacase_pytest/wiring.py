@@ -21,7 +21,7 @@ from .errors import PASSING
 from .settings.model import Settings
 
 if TYPE_CHECKING:
-    from .delivery.api.client import ReporterApi
+    from .delivery.api.client import Attempt, ReporterApi
 
 # Where the outbox is, below pytest's rootdir.
 OUTBOX = Path(".famacase", "outbox")
@@ -102,16 +102,24 @@ def worker_transport(
     return WorkerTransport(writer, briefing, tell)
 
 
-def open_api(settings: Settings) -> ReporterApi:
-    """The calls to the back end, for commands; pytest's process never opens a connection."""
+def open_api(
+    settings: Settings, observe: Callable[[Attempt], None] = lambda attempt: None, **limits: Any
+) -> ReporterApi:
+    """The calls to the back end, for commands; pytest's process never opens a connection.
+
+    Args:
+        settings: with the address and the tokens.
+        observe: told of each attempt at a call.
+        limits: in the place of those of the settings; see `ReporterApi`.
+    """
     from .delivery.api.client import ReporterApi
 
     return ReporterApi(
         settings.base_url,
         settings.tokens.for_project,
-        timeout=settings.timeout.value,
-        attempts=settings.retry_attempts.value,
         connections=settings.attachment_workers.value + 2,
+        observe=observe,
+        **{"timeout": settings.timeout.value, "attempts": settings.retry_attempts.value, **limits},
     )
 
 

@@ -24,7 +24,7 @@ def test_the_help_names_each_command(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["--help"])
     said = capsys.readouterr().out
-    for name in ("serve", "demo", "resend", "create", "complete"):
+    for name in ("serve", "demo", "doctor", "resend", "create", "complete"):
         assert f"    {name} " in said
 
 

@@ -11,7 +11,18 @@ from ..errors import SettingsError
 from . import address, multi, names, overlay
 from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
 from .model import Resolution, Settings
-from .sources import BY_DEFAULT, ConfigFiles, Defaults, Inputs, Value, broken_blocks, strongest
+from .sources import (
+    BY_DEFAULT,
+    FAMACASE,
+    QASE,
+    ConfigFiles,
+    Defaults,
+    Inputs,
+    Value,
+    broken_blocks,
+    candidates,
+    strongest,
+)
 from .switch import HOW_TO_SET, Decision, decide
 from .table import BY_NAME, FAMACASE_FILE, ROWS, Row
 from .tokens import Tokens, read_tokens
@@ -103,6 +114,40 @@ def resolve(
         raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys([*problems, *misspelt]))))
     warnings = [*_exposed(settings), *findings.warnings, *misspelt]
     return Resolution(settings=settings, warnings=tuple(map(tokens.scrubbed, warnings)))
+
+
+class Effective(NamedTuple):
+    """A setting that some source gives.
+
+    Attributes:
+        name: of the variable; of a setting that only files have, the path of the key.
+        value: as it is shown; a token is not.
+        source: where it stands.
+        over: the sources with other values that it beats.
+    """
+
+    name: str
+    value: str
+    source: str
+    over: tuple[str, ...] = ()
+
+
+def effective(inputs: Inputs) -> list[Effective]:
+    """Every setting that some source gives, with what it beats, as far as both can be told without effort.
+
+    Address and token have a precedence of their own: what counts of them is in the `Settings`.
+    """
+    found = []
+    for row in ROWS:
+        # Any of Famacase's sources beats any of Qase's.
+        orders = ((FAMACASE,), (QASE,)) if row.name in ELSEWHERE else ((),)
+        values = [value for products in orders for _, value in candidates((row,), inputs, *products)]
+        if values:
+            first, *rest = values
+            name = f"FAMACASE_{row.name}" if row.in_environment else row.path
+            text = "***" if row.secret else shown(first.value)
+            found.append(Effective(name, text, str(first.source), tuple(str(value.source) for value in rest)))
+    return found
 
 
 @dataclass

@@ -115,6 +115,29 @@ UPLOAD = _post(
 )
 
 
+class Attempt(NamedTuple):
+    """One attempt at a call, for who watches them.
+
+    Attributes:
+        method, path: of the call; the path is below the API's root, without the query.
+        status: of the answer, None if there was none.
+        seconds: that it took.
+        number: 1 for the first.
+        date: the server's clock, as the answer's header has it; "" without one.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    seconds: float
+    number: int
+    date: str = ""
+
+    def __str__(self) -> str:
+        again = f", attempt {self.number}" if self.number > 1 else ""
+        return f"{self.method} {self.path}: {self.status or 'no answer'}, {self.seconds * 1000:.0f} ms{again}"
+
+
 class _Limits(NamedTuple):
     timeout: float
     retry: RetryPolicy
@@ -152,6 +175,7 @@ class ReporterApi:
         cancelled: once it is set, waits end at once, calls in flight within a tenth of a second, and every
             call raises Unreachable.
         retry: the whole retry policy, in the place of `attempts`.
+        observe: told of each attempt, in the thread that makes it.
     """
 
     def __init__(
@@ -164,6 +188,7 @@ class ReporterApi:
         connections: int = 8,
         cancelled: threading.Event | None = None,
         retry: RetryPolicy | None = None,
+        observe: Callable[[Attempt], None] = lambda attempt: None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -173,6 +198,7 @@ class ReporterApi:
         self._root = urlunsplit((parts.scheme, self._host, path, "", ""))
         self._tokens = tokens
         self._limits = _Limits(timeout, retry or RetryPolicy(attempts))
+        self._observe = observe
         self._cancelled = cancelled or threading.Event()
         self._http = Http(connections, f"famacase-pytest/{__version__}")
         # Asked for at the start of a session, and again when the run is created.
@@ -381,17 +407,24 @@ class ReporterApi:
         ends = None if total is None else Clock.monotonic() + total
 
         def attempt() -> T:
-            with body() as content:
-                answer = self._http.exchange(
-                    call.method,
-                    self._root + path,
-                    auth=auth,
-                    bounds=self._bounds(content.size + expected, ends),
-                    cancelled=self._cancelled,
-                    params=params,
-                    headers=content.headers,
-                    body=content.content,
-                )
+            began = Clock.monotonic()
+            status, date = None, ""
+            try:
+                with body() as content:
+                    answer = self._http.exchange(
+                        call.method,
+                        self._root + path,
+                        auth=auth,
+                        bounds=self._bounds(content.size + expected, ends),
+                        cancelled=self._cancelled,
+                        params=params,
+                        headers=content.headers,
+                        body=content.content,
+                    )
+                status, date = answer.status, answer.headers.get("Date", "")
+            finally:
+                seconds = Clock.monotonic() - began
+                self._observe(Attempt(call.method, path, status, seconds, failures + 1, date))
             return value_of(answer, read, call, target, self._root + path, auth.scrub)
 
         failures = 0
