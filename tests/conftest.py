@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from browser import NO_BROWSER, Watched, open_browser
 from famacase_pytest.server.process import ServerProcess
 from live_api import Backend
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +60,29 @@ def own_process(tmp_path: Path, local_backend: Backend) -> Iterator[ServerProces
     """A local back end of one test, to be killed and restarted."""
     with ServerProcess.start(tmp_path / "data") as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser for all tests of this process."""
+    with open_browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own for a test, which fails if the page has errors or asks other hosts for anything."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        watched = Watched(page)
+        yield page
+    assert watched.faults == []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says aloud that tests in a browser were skipped."""
+    skipped = [one for one in terminalreporter.stats.get("skipped", []) if NO_BROWSER in str(one.longrepr)]
+    if skipped:
+        terminalreporter.write_sep(
+            "!", f"{len(skipped)} tests in a browser were skipped: {NO_BROWSER}", yellow=True
+        )

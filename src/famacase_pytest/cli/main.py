@@ -9,13 +9,19 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import FamacaseError
 from ..server import command as serve
-from . import demo, doctor, resend, runs
+from . import demo, doctor, report, resend, runs
 
 # For each command: its name, its help, the function that adds its arguments, and the one that runs it.
 _COMMANDS = (
     ("serve", "run a local back end, for trying, tests and offline work", serve.add_arguments, serve.run),
     ("demo", "report a sample suite to a local back end and show what arrived", demo.add_arguments, demo.run),
     ("doctor", "say whether a session here could report, and what to mend", doctor.add_arguments, doctor.run),
+    (
+        "report",
+        "write a run of the local back end, or a local Qase report, as one HTML file",
+        report.add_arguments,
+        report.run,
+    ),
     ("resend", "send the results that earlier sessions could not deliver", resend.add_arguments, resend.run),
     ("create", "create a run for several jobs and print its id", runs.add_create_arguments, runs.create),
     ("complete", "complete a run", runs.add_complete_arguments, runs.complete),

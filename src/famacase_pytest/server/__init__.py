@@ -18,6 +18,8 @@ from famacase_pytest.errors import FamacaseError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from famacase_pytest.server.report import Written
+
 __all__ = [
     "DEFAULT_PROJECTS",
     "CannotServe",
@@ -26,6 +28,7 @@ __all__ = [
     "Settings",
     "create_app",
     "serve",
+    "write_report",
 ]
 
 DEFAULT_PROJECTS: Mapping[str, str] = {"SMOKE": "rep_local"}
@@ -85,11 +88,22 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def write_report(what: str, out: Path, data: Path, max_file_bytes: float) -> Written:
+    """Writes a run as one HTML file; see `famacase_pytest.server.report`.
+
+    Raises:
+        CannotReport: there is nothing to make a report of, or it cannot be written.
+        ServerExtraMissing: see there.
+    """
+    written: Written = _needing_extra("report").write_report(what, out, data, max_file_bytes)
+    return written
+
+
 def _needing_extra(module: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
         raise ServerExtraMissing(
-            f"The local back end needs the package {error.name}, which is not installed, so it cannot start. "
+            f"The local back end and its reports need the package {error.name}, which is not installed. "
             "Install it with the rest: pip install 'famacase-pytest[server]'"
         ) from error

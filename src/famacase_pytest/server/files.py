@@ -49,7 +49,12 @@ class FileRoom:
 
     def path(self, sha256: str) -> Path:
         """Where the content with this hash lies."""
-        return self._kept / sha256[:2] / sha256
+        return place_of(self._kept, sha256)
+
+
+def place_of(kept: Path, sha256: str) -> Path:
+    """Where in the directory of kept files the content with this hash lies."""
+    return kept / sha256[:2] / sha256
 
 
 def _lock(path: Path) -> BinaryIO:

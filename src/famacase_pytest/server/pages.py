@@ -34,7 +34,7 @@ LINES_ON_A_PAGE = 150
 RUNS_ON_A_PAGE = 100
 COMPARED_ON_A_PAGE = 200  # of each kind of change
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _STATIC = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
@@ -169,7 +169,7 @@ def get_static(name: str) -> Response:
     if name not in _STATIC:
         raise not_found("such file")
     headers = {"Cache-Control": "max-age=60", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(_HERE / "static" / name, media_type=_STATIC[name], headers=headers)
+    return FileResponse(HERE / "static" / name, media_type=_STATIC[name], headers=headers)
 
 
 def error_page(status: int, sentence: str, headers: Mapping[str, str]) -> Response:
@@ -299,7 +299,7 @@ def templates() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

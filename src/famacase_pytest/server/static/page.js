@@ -37,8 +37,8 @@ const serverSource = {
     const more = find(".turn", page) ? [make("li", {}, make("a", { href: row.href }, "All of them"))] : [];
     return [...find("#list", page).children, ...more];
   },
-  address: (id) => `/files/${id}`,
-  frame: (id) => make("iframe", { src: `/files/${id}?show=frame` }),
+  address: async (id) => `/files/${id}`,
+  frame: async (id) => make("iframe", { src: `/files/${id}?show=frame` }),
   async text(id) {
     const answer = await fetch(`/files/${id}`);
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
@@ -114,7 +114,7 @@ function searchAddress(form) {
     if (value && !(name === "sort" && value === "status")) query.set(name, value);
   }
   const text = query.toString();
-  return form.getAttribute("action") + (text ? (source.mark ?? "?") + text : "");
+  return form.getAttribute("action") + (text && !source.isReport ? "?" : "") + text;
 }
 
 function watchSearch(form) {
@@ -129,11 +129,16 @@ function watchSearch(form) {
     go(searchAddress(form), true);
   });
   addEventListener("popstate", () => {
-    const query = new URLSearchParams((source.mark === "#" ? location.hash : location.search).slice(1));
-    form.elements.q.value = query.get("q") ?? "";
-    form.elements.sort.value = query.get("sort") ?? "status";
+    takeOver(form);
     go(location.href, false);
   });
+}
+
+// What the address says of the search goes into its form.
+function takeOver(form) {
+  const query = new URLSearchParams((source.isReport ? location.hash : location.search).slice(1));
+  form.elements.q.value = query.get("q") ?? "";
+  form.elements.sort.value = query.get("sort") ?? "status";
 }
 
 // A run that goes on
@@ -229,8 +234,8 @@ const views = {
   pdf: (id, name) => frameView(id, name),
 };
 
-function frameView(id, name) {
-  const frame = source.frame(id);
+async function frameView(id, name) {
+  const frame = await source.frame(id);
   // Nothing is allowed: no script, no form, no link out of the frame, no origin.
   frame.setAttribute("sandbox", "");
   frame.title = name;
@@ -325,6 +330,10 @@ function enlarge(picture) {
   dialog.showModal();
 }
 
+async function save(link) {
+  make("a", { href: await source.address(link.dataset.save), download: link.download }).click();
+}
+
 async function copy(button) {
   const text = find("pre", button.parentElement).textContent;
   try {
@@ -369,7 +378,7 @@ document.addEventListener("click", (event) => {
   if (row) toggle(row);
   else if (soft) go(soft.href, true);
   else if (picture) enlarge(picture);
-  else if (saved) make("a", { href: source.address(saved.dataset.save), download: saved.download }).click();
+  else if (saved) save(saved);
   else copy(button);
 });
 
@@ -397,6 +406,10 @@ document.addEventListener("keydown", (event) => {
 
 enhance(document);
 if (find("#search")) watchSearch(find("#search"));
+if (source.isReport) {
+  takeOver(find("#search"));
+  await go(location.href, false);
+}
 if (find("#outcome[data-live]") && find("#list")) setTimeout(grow, 1000);
 const comparison = find("#comparison[data-src]");
 if (comparison) {
