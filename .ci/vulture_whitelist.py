@@ -63,9 +63,6 @@ _.restart
 # Plugins read these of what their hooks are handed.
 _.kept_back
 
-# Finds the classes that settings name.
-resolve_class
-
 # pytest reads these of long tests, and of its options; users call and override the others.
 _.collectonly
 _.istestfunction

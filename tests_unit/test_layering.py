@@ -14,14 +14,15 @@ import pytest
 import famacase_pytest
 
 PACKAGE = Path(famacase_pytest.__file__).parent
-ROOMS = ("settings", "upstream", "delivery", "orchestration", "server", "cli")
+ROOMS = ("settings", "upstream", "delivery", "orchestration", "integrations", "server", "cli")
 
 # What a room, or a module of it, may import of this package beside itself; "" is its version. Modules above
 # the rooms are not listed: they may import any room but the command line, and the server, which it starts.
 ALLOWED = {
     "errors": set(),
     "resolver": {"errors"},
-    "__init__": set(),
+    "__init__": {"integrations"},
+    "integrations": {"errors", "resolver", "delivery"},
     "settings": {"errors"},
     "delivery": {"errors", "resolver", ""},
     "upstream": {"errors", "delivery"},
@@ -29,24 +30,17 @@ ALLOWED = {
     "server": {"errors"},
     "cli": {"errors", "settings", "delivery", "server", "wiring", "summary", ""},
 }
-ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", ""}
+ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "integrations", ""}
+
+ABOVE_ROOMS = ("plugin", "activation", "hooks", "hookspecs", "session", "summary")
 
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {
     "qase": {"upstream"},
-    "pytest": {
-        "plugin",
-        "activation",
-        "hooks",
-        "hookspecs",
-        "session",
-        "summary",
-        "upstream",
-        "orchestration",
-    },
+    "pytest": {*ABOVE_ROOMS, "upstream", "orchestration", "integrations"},
     "_pytest": {"upstream"},
     "xdist": {"upstream"},
-    "requests": {"delivery"},
+    "requests": {"delivery", "integrations"},
     "requests_toolbelt": {"delivery"},
     "urllib3": {"delivery"},
     "sqlite3": {"delivery", "server"},

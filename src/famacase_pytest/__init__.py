@@ -3,6 +3,22 @@
 The package is a pytest plugin: installing it and setting ``FAMACASE_API_URL`` is all that a suite needs.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from famacase_pytest.integrations.base import Integration, registry
+
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = ["Integration", "__version__", "registry"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what only some suites name when they name it: each session imports this module."""
+    if name not in ("Integration", "registry"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from famacase_pytest.integrations import base
+
+    return getattr(base, name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from . import upstream
 from .errors import PASSING, SettingsError, UpstreamMismatch
 from .hooks import Hooks
 from .session import Session
-from .settings.resolve import preview, resolve
-from .settings.sources import BY_DEFAULT, ConfigFiles, Inputs
+from .settings.resolve import integrations, preview, resolve
+from .settings.sources import BY_DEFAULT, ConfigFiles, Defaults, Inputs
 from .settings.switch import reporting_mode
 from .summary import Notices, internal_error
 from .upstream import aliases, imports
@@ -89,6 +90,8 @@ def end(config: pytest.Config) -> None:
     state = config.stash.get(_STATE, None)
     if state is None:
         return
+    if config in _integrating:
+        _integrating.remove(config)
     if state in _reporting:
         _reporting.remove(state)
     try:
@@ -100,6 +103,37 @@ def end(config: pytest.Config) -> None:
     except BaseException as error:  # noqa: BLE001 (an internal error must not fail the suite)
         state.notices.add(internal_error(error))
     state.notices.print()
+
+
+def integrate(config: pytest.Config) -> None:
+    """Begin with the team's integrations, whether the session reports to Famacase or not.
+
+    Raises:
+        pytest.UsageError: one of them is not there, or is required and cannot begin; pytest ends with exit
+            code 4 before the first test.
+    """
+    state = of(config)
+    if _integrating or _is_testless(config):
+        return
+    base = sys.modules.get("famacase_pytest.integrations.base")
+    try:
+        inputs = Inputs(os.environ, vars(config.option), _files(config), config.stash[_DEFAULTS])
+        named = integrations(inputs)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    is_registered = base is not None and len(base.registry) > 0
+    if named is None and not is_registered and not config.hook.pytest_famacase_integrations.get_hookimpls():
+        return
+    from .integrations.plugin import SessionIntegrations, WorkerIntegrations
+
+    _integrating.append(config)
+    config.pluginmanager.register(WorkerIntegrations(), "famacase-markers")
+    if hasattr(config, "workerinput"):
+        return
+    names = [] if named is None else [(str(named.source), name) for name in named.value]
+    teams = SessionIntegrations(config, names, state.notices.add, state.context)
+    config.pluginmanager.register(teams, "famacase-integrations")
+    teams.begin()
 
 
 def of(config: pytest.Config) -> Session | Inactive:
@@ -142,6 +176,10 @@ class Inactive:
         """Say what there is to say after the last test."""
         self.notices.print()
 
+    def context(self) -> dict[str, Any]:
+        """What integrations are told of the run: there is none."""
+        return {"famacase_run_id": None, "famacase_run_url": None, "famacase_summary": None}
+
     def end(self) -> None:
         """Undo what was done to upstream."""
         self._monkeypatch.undo()
@@ -157,6 +195,7 @@ def _begin(config: pytest.Config) -> Session | Inactive:
 
 
 def _decide(config: pytest.Config) -> Session | Inactive:
+    config.stash[_DEFAULTS] = Defaults()
     if not upstream.is_loaded(config.pluginmanager):
         imports.restore()
         return Inactive(config, _without_upstream(config))
@@ -165,13 +204,14 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     testless = _is_testless(config)
     said: list[str] = []
     try:
+        config.stash[_DEFAULTS] = Hooks(config, said.append).defaults()
         resolution = resolve(
             os.environ,
             vars(config.option),
             _files(config),
             upstream.environment_names(),
             upstream.modes(),
-            Hooks(config, said.append).defaults(),
+            config.stash[_DEFAULTS],
         )
     except SettingsError as error:
         if testless:
@@ -233,8 +273,12 @@ def _files(config: pytest.Config) -> ConfigFiles:
 _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
 _SET_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
+_DEFAULTS: pytest.StashKey[Defaults] = pytest.StashKey()
 _LINK: pytest.StashKey[Link | None] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.
 _reporting: list[Session] = []
+
+# The session of this process that has integrations, for the same reason.
+_integrating: list[pytest.Config] = []

@@ -73,6 +73,20 @@ def pytest_famacase_defaults() -> Mapping[str, Any] | None:
 
 
 @pytest.hookspec
+def pytest_famacase_integrations(config: pytest.Config) -> Any:
+    """Give integrations, before the first test; on xdist's controller alone.
+
+    Args:
+        config: pytest's.
+
+    Returns:
+        An integration, a subclass of `famacase_pytest.Integration`, a dotted path, or a list of those.
+
+    .. versionadded:: 0.2
+    """
+
+
+@pytest.hookspec
 def pytest_famacase_run_started(config: pytest.Config, run: Run) -> None:
     """Learn which run the session reports to, before the first test; on xdist's controller alone.
 

@@ -83,6 +83,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return of(config).header()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    from .activation import integrate
+
+    integrate(session.config)
+    return (yield)
+
+
 def pytest_terminal_summary(config: pytest.Config) -> None:
     from .activation import of
 

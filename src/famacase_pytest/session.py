@@ -434,14 +434,26 @@ class Session:
             self._write_run_file()
             self._tell_end()
 
+    def context(self) -> dict[str, Any]:
+        """What integrations are told of the run, once it has ended; with several projects, of the first."""
+        run = next(map(self._run, self._runs), None)
+        return {
+            "famacase_run_id": run and run.id,
+            "famacase_run_url": run and run.url,
+            "famacase_summary": None if self._controller is None else self._end()._asdict(),
+        }
+
+    def _end(self) -> Summary:
+        """How far delivery came."""
+        assert self._controller is not None
+        left = self._controller.leftovers()
+        return Summary(left.delivered, left.waiting, left.rejected, left.lost, self._kept_back, left.reason)
+
     def _tell_end(self) -> None:
         """Tell the hooks how far delivery came."""
         if self._controller is None or not self._hooks.are_implemented("pytest_famacase_run_finished"):
             return
-        left = self._controller.leftovers()
-        summary = Summary(
-            left.delivered, left.waiting, left.rejected, left.lost, self._kept_back, left.reason
-        )
+        summary = self._end()
         for code in self._runs:
             self._hooks.run_event("pytest_famacase_run_finished", run=self._run(code), summary=summary)
 

@@ -126,10 +126,9 @@ class Notices:
         """Print what has not been printed yet."""
         if self.is_silent:
             return
-        waiting = list(self.lines)
-        self.lines.clear()
-        for line in waiting:
-            self.show(line)
+        # One by one: other threads may add lines meanwhile.
+        while self.lines:
+            self.show(self.lines.pop(0))
 
     def summarize(self, lines: Sequence[Line]) -> None:
         """Print what has not been printed yet, and the summary, as long as the verbosity asks for."""

@@ -7,7 +7,7 @@ import pytest
 
 from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.resolve import Preview, preview, resolve, shown
-from famacase_pytest.settings.sources import ConfigFiles
+from famacase_pytest.settings.sources import ConfigFiles, Defaults
 from famacase_pytest.settings.table import BY_NAME, UPSTREAM
 
 from .resolving import SOURCES, Resolve, given
@@ -244,3 +244,21 @@ class TestPreview:
         preview({}, files)
         (tmp_path / "famacase.config.json").unlink()
         assert resolve({}, {}, files).active
+
+
+def test_the_defaults_of_a_plugin_are_the_weakest_source(resolved, complete):
+    given = Defaults({"testops": {"project": "OTHER", "batch": {"size": 5}}, "mode": "report"}, "hook of p")
+    settings = resolved(complete, qase={"testops": {"batch": {"size": 7}}}, defaults=given).settings
+    assert (settings.project.value, settings.mode.value, settings.batch_size.value) == ("SMOKE", "testops", 7)
+    settings = resolved(complete, qase={"testops": {}}, defaults=given).settings
+    assert str(settings.batch_size.source) == "testops.batch.size in hook of p"
+
+
+def test_wrong_defaults_are_named(resolved, complete):
+    given = Defaults({"testops": ["x"], "famacase": {"timeouts": 3}}, "hook of p")
+    with pytest.raises(SettingsError) as caught:
+        resolved(complete, defaults=given)
+    assert "testops in hook of p must be an object, not a list" in str(caught.value)
+    assert "famacase.timeouts in hook of p is not a known setting. Did you mean famacase.timeout?" in str(
+        caught.value
+    )

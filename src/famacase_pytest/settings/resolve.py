@@ -38,9 +38,10 @@ ELSEWHERE = frozenset(
         "REPORTER_TOKEN_FILE",
         "REPORTER_TOKENS",
         "TESTOPS_API_TOKEN",
+        "INTEGRATIONS",
     }
 )
-"""Settings that `switch` and `tokens` read, since their precedence differs."""
+"""Settings that `switch`, `tokens` and `integrations` read: they differ in precedence, or when they hold."""
 
 
 class Preview(NamedTuple):
@@ -148,6 +149,22 @@ def effective(inputs: Inputs) -> list[Effective]:
             text = "***" if row.secret else shown(first.value)
             found.append(Effective(name, text, str(first.source), tuple(str(value.source) for value in rest)))
     return found
+
+
+def integrations(inputs: Inputs) -> Value[list[str]] | None:
+    """The team's integrations, which a session has with and without Famacase.
+
+    Raises:
+        SettingsError: the value is no list of names.
+    """
+    row = BY_NAME["INTEGRATIONS"]
+    found = strongest(row, inputs)
+    if found is None:
+        return None
+    try:
+        return Value(row.kind.parse(found.value), found.source)
+    except ValueError as error:
+        raise SettingsError(_wrong(row, found, error)) from None
 
 
 @dataclass

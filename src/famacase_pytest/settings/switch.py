@@ -10,7 +10,7 @@ from ..errors import SettingsError
 from . import address
 from .kinds import NEEDS_BACKEND
 from .sources import COMMAND_LINE, FAMACASE, QASE, Inputs, Value, candidates, given, strongest
-from .table import BY_NAME, FAMACASE_FILE, QASE_FILE, flag_of
+from .table import BLOCK, BY_NAME, FAMACASE_FILE, QASE_FILE, flag_of
 
 HOW_TO_SET = (
     'Set FAMACASE_API_URL (or --famacase-api-url, or "famacase": {"apiUrl": ...} in famacase.config.json)'
@@ -195,14 +195,15 @@ def reporting_mode(inputs: Inputs) -> Value[str] | None:
 
 
 def _famacase_settings(inputs: Inputs) -> Iterator[str]:
-    """The names of all flags, variables and files for Famacase that are set."""
+    """The names of what is set for Famacase; integrations are there with and without it."""
     for dest, value in inputs.options.items():
-        if dest.startswith("famacase_") and given(value):
+        if dest.startswith("famacase_") and given(value) and dest != "famacase_integrations":
             yield f"--famacase-{flag_of(dest[len('famacase_') :])}"
     for name, text in inputs.environ.items():
-        if name.startswith("FAMACASE_") and given(text):
+        if name.startswith("FAMACASE_") and given(text) and name != "FAMACASE_INTEGRATIONS":
             yield name
-    if inputs.famacase_file:
+    own = inputs.famacase_file.get(BLOCK)
+    if set(inputs.famacase_file) - {BLOCK} or (own and set(own) != {"integrations"}):
         yield FAMACASE_FILE
 
 

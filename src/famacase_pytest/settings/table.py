@@ -270,6 +270,12 @@ OWN: tuple[Row, ...] = (
     ),
     _row("RUN_FILE", "famacase.runFile", PATH, "Write id and URL of the run to this file as JSON"),
     _row(
+        "INTEGRATIONS",
+        "famacase.integrations",
+        listing(),
+        "Integrations: names, dotted paths or files; see integrations.md",
+    ),
+    _row(
         "SPEEDUPS",
         "famacase.speedups",
         BOOLEAN,
