@@ -232,7 +232,7 @@ def repeated(project, plugin, *arguments, **environ):
     """Run pytest with one of the plugins, and none of the others."""
     if plugin == "conftest":
         project.write(conftest=CONFTEST)
-    ours = REPEATING[plugin]
+    ours = REPEATING.get(plugin, ())
     without = [f"-pno:{name}" for name in sorted(OTHERS) if name not in ours]
     return project.run(*without, *ours, *arguments, leaves=None, **environ)
 
@@ -339,3 +339,183 @@ def test_the_process_dies_in_the_second_attempt(project, runs, server, plugin):
     ]
     (file,) = result["steps"][0]["steps"][0]["execution"]["attachments"]
     assert stored_content(server.url, "SMOKE", file["id"]) == b"file of I"
+
+
+# Subtests
+
+SUBTESTS = """
+    import unittest
+    import pytest
+    from qase.pytest import qase
+
+    @qase.title("Mixed")
+    def test_mixed(subtests):
+        with qase.step("before"):
+            pass
+        for number in range(3):
+            with subtests.test("even", number=number):
+                with qase.step(f"look at {number}"):
+                    qase.attach((f"file {number}", "text/plain", "number.txt"))
+                    print("printed")
+                assert number % 2 == 0, f"odd: {number}"
+        with subtests.test():
+            pytest.skip("not now")
+        with subtests.test(word="a"):
+            raise ValueError("wrong word")
+        with qase.step("around"):
+            with subtests.test("inside"):
+                pass
+        with qase.step("after"):
+            pass
+
+    def test_all_passed(subtests):
+        with subtests.test("one"):
+            pass
+        with subtests.test("two"):
+            pytest.skip("why")
+
+    def test_nested(subtests):
+        with subtests.test("outer"):
+            with subtests.test("inner"):
+                with qase.step("deep"):
+                    pass
+                assert False, "deep down"
+            with subtests.test("second"):
+                pass
+
+    def test_own_failure_too(subtests):
+        with subtests.test("one"):
+            assert False, "in the subtest"
+        raise RuntimeError("in the test")
+
+    def test_without(subtests):
+        pass
+"""
+
+
+@pytest.fixture
+def with_subtests(project):
+    """Runs pytest with subtests: pytest's own, or the plugin where it has none."""
+
+    def run(*arguments, **environ):
+        return repeated(project, "none", "-p", "subtests", *arguments, **environ)
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "worker"])
+def test_subtests_are_steps(project, runs, with_subtests, arguments):
+    project.write(test_subtests=SUBTESTS)
+    outcome = with_subtests(*arguments, QASE_PYTEST_CAPTURE_LOGS="true")
+    assert outcome.code == 1, outcome.output
+    assert not outcome.notices
+    results = runs.by_title(runs.only())
+    mixed = results["Mixed"]
+    assert outline(mixed["steps"]) == [
+        ("before", "passed", []),
+        ("even (number=0)", "passed", [("look at 0", "passed", [])]),
+        ("even (number=1)", "failed", [("look at 1", "passed", [])]),
+        ("even (number=2)", "passed", [("look at 2", "passed", [])]),
+        ("subtest", "skipped", []),
+        ("(word='a')", "failed", []),
+        ("around", "passed", [("inside", "passed", [])]),
+        ("after", "passed", []),
+    ]
+    assert texts(mixed) == (
+        "failed",
+        "2 of 6 subtests failed\neven (number=1): AssertionError: odd: 1\n(word='a'): ValueError: wrong word",
+    )
+    assert "odd: 1" in mixed["execution"]["stacktrace"]
+    assert [step["data"].get("input_data") for step in mixed["steps"]] == [
+        None, "number=0", "number=1", "number=2", None, "word='a'", None, None,
+    ]  # fmt: skip
+    said = notes(mixed)
+    assert said[2].startswith("AssertionError: odd: 1")
+    assert said[4] == "not now"
+    assert said[5] == "ValueError: wrong word"
+    look = mixed["steps"][2]["steps"][0]["execution"]
+    assert [file["file_name"] for file in look["attachments"]] == ["number.txt"]
+    execution = mixed["steps"][2]["execution"]
+    assert [file["file_name"] for file in execution["attachments"]] == ["stdout.txt"]
+    assert execution["start_time"] <= look["start_time"]
+    assert results["test_all_passed"]["execution"]["status"] == "passed"
+    assert results["test_all_passed"]["message"] is None
+    assert outline(results["test_all_passed"]["steps"]) == [("one", "passed", []), ("two", "skipped", [])]
+    nested = results["test_nested"]
+    assert outline(nested["steps"]) == [
+        ("outer", "passed", [("inner", "failed", [("deep", "passed", [])]), ("second", "passed", [])]),
+    ]
+    assert nested["message"].startswith("1 of 3 subtests failed\ninner: AssertionError: deep down")
+    own = results["test_own_failure_too"]
+    assert own["message"].startswith(
+        "RuntimeError: in the test\n\n1 of 1 subtests failed\none: AssertionError"
+    )
+    assert "in the test" in own["execution"]["stacktrace"]
+    assert texts(results["test_without"]) == ("passed", None)
+    assert results["test_without"]["steps"] == []
+
+
+def test_subtests_of_unittest(project, runs, with_subtests):
+    project.write(
+        test_cases="""
+            import unittest
+
+            class TestCase(unittest.TestCase):
+                def test_numbers(self):
+                    for number in range(3):
+                        with self.subTest("odd", number=number):
+                            with self.subTest(inner="x"):
+                                self.assertEqual(number, 1)
+
+                def test_fine(self):
+                    with self.subTest("fine"):
+                        pass
+        """
+    )
+    assert with_subtests().code == 1
+    results = runs.by_title(runs.only())
+    numbers = results["test_numbers"]
+    assert numbers["execution"]["status"] == "failed"
+    failed = [step for step in numbers["steps"] if step["execution"]["status"] == "failed"]
+    # Releases of Python differ in their order.
+    inputs = [sorted(step["data"]["input_data"].split(", ")) for step in failed]
+    assert inputs == [["inner='x'", "number=0"], ["inner='x'", "number=2"]]
+    assert all("AssertionError: " in step["data"]["expected_result"] for step in failed)
+    assert numbers["message"].startswith(f"2 of {len(numbers['steps'])} subtests failed")
+    assert results["test_fine"]["execution"]["status"] == "passed"
+
+
+def test_subtests_in_an_attempt(project, runs):
+    project.write(
+        test_repeated="""
+            ATTEMPTS = []
+
+            def test_repeated(subtests):
+                ATTEMPTS.append(1)
+                with subtests.test("first", attempt=len(ATTEMPTS)):
+                    assert len(ATTEMPTS) == 2, "too early"
+                assert len(ATTEMPTS) == 2
+        """
+    )
+    outcome = repeated(project, "rerunfailures", "-p", "subtests")
+    result = runs.only_result()
+    assert result["execution"]["status"] == "passed", outcome.output
+    assert outline(result["steps"]) == [
+        ("Attempt 1 of 2", "failed", [("first (attempt=1)", "failed", [])]),
+        ("Attempt 2 of 2", "passed", [("first (attempt=2)", "passed", [])]),
+    ]
+    assert "1 of 1 subtests failed" in result["message"]
+
+
+@pytest.mark.parametrize("row", ["state before a subtest", "report of a test", "subtests of a test"])
+def test_without_the_guard_subtests_are_lost(project, runs, row):
+    project.write(test_subtests=SUBTESTS)
+    run_without(project, row, "-p", "subtests", "-k", "test_mixed or test_all_passed")
+    results = runs.by_title(runs.only())
+    mixed, passed = results["Mixed"], results["test_all_passed"]
+    is_right = (
+        passed["execution"]["status"] == "passed"
+        and len(mixed["steps"]) == 8
+        and str(mixed["message"]).startswith("2 of 6 subtests failed\n")
+    )
+    assert not is_right

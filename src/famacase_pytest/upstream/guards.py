@@ -187,7 +187,7 @@ def with_reason(original: Callable[..., None]) -> Callable[..., None]:
     def _process_test_result(plugin: Any, report: Any, call: Any, item: Any) -> None:
         original(plugin, report, call, item)
         if report.skipped and call.when == "call" and _has_reason(report.longrepr):
-            plugin.runtime.result.add_message(_skip_reason(report.longrepr))
+            plugin.runtime.result.add_message(reason_of_skip(report.longrepr))
 
     return _process_test_result
 
@@ -261,7 +261,7 @@ def uncollected(plugin: Any, report: Any) -> Any:
         plugin.runtime.clear()
     result.execution.status = "invalid"
     result.execution.stacktrace = report.longreprtext
-    result.add_message(_failure(report))
+    result.add_message(failure_of(report))
     result.execution.complete()
     return result
 
@@ -314,15 +314,15 @@ def _take_outcome(result: Any, report: Any, expected: Any) -> None:
             return  # the first failure counts
         execution.status = "invalid" if report.when in ("setup", "teardown") else "failed"
         execution.stacktrace = report.longreprtext
-        result.add_message(_failure(report))
+        result.add_message(failure_of(report))
     elif report.skipped:
         execution.status = "skipped" if reason is None else expected.xfail
-        result.add_message(_skip_reason(report.longrepr) if reason is None else reason)
+        result.add_message(reason_of_skip(report.longrepr) if reason is None else reason)
     elif execution.status is None and report.when == "call":
         execution.status = "passed" if reason is None else expected.xpass
 
 
-def _failure(report: Any) -> str:
+def failure_of(report: Any) -> str:
     """The message of the exception that failed a phase, or else the report's text."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
@@ -333,6 +333,7 @@ def _failure(report: Any) -> str:
     return "\n".join(marked) or text or "Test failed"
 
 
-def _skip_reason(longrepr: Any) -> str:
+def reason_of_skip(longrepr: Any) -> str:
+    """The reason of a skip, from its report's ``longrepr``; pytest's own word if there is none."""
     text = str(longrepr[2]) if isinstance(longrepr, (tuple, list)) else str(longrepr)
     return text.partition(": ")[2] or text

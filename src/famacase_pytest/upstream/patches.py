@@ -20,7 +20,7 @@ import pytest
 from qase.commons.client.base_api_client import BaseApiClient
 
 from ..errors import UpstreamMismatch
-from . import capture, guards, speedups
+from . import capture, guards, speedups, subtests
 from .client import FamacaseClient
 from .config_reader import ConfigReader
 from .plan_loader import FamacasePlanLoader
@@ -145,8 +145,12 @@ TABLE: tuple[Patch, ...] = (
     Patch("skip in the set-up", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_makereport",
           lambda b, old: guards.skipping_in_setup(old), ("self", "item", "call"),
           before=(4,), required=False),
+    Patch("state before a subtest", "qase.pytest.plugin", "QasePytestPlugin._process_test_result",
+          lambda b, old: subtests.keeping_state(old), ("self", "report", "call", "item"), required=False),
     Patch("report of a test", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_logreport",
-          lambda b, _: guards.note_report, adds=True, required=False),
+          lambda b, _: subtests.noting(guards.note_report), adds=True, required=False),
+    Patch("subtests of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
+          lambda b, old: subtests.with_subtests(old), ("self",), required=False),
     Patch("end of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
           lambda b, old: guards.with_status(old), ("self",), required=False),
     # Each result and each file is ours when its test has finished.
