@@ -11,12 +11,14 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from qase_recorder import QaseRecorder, RecordedRun, recorder
+from two_ways import ours_of
 
 from famacase_pytest.delivery.api.client import ReporterApi
 from famacase_pytest.server.process import ServerProcess
@@ -30,7 +32,7 @@ from sessions import TOKENS, Outcome, Project, Runs, copy_sample, new_project, r
 
 PYTHON = os.environ.get("COMPAT_PYTHON", sys.executable)
 # Suites of their own, which only sessions under test run.
-collect_ignore = [str(HERE / "wire_suite")]
+collect_ignore = [str(HERE / "wire_suite"), str(HERE / "real_suites")]
 # Plugins that sessions under test load with -p.
 STUBS = HERE / "stubs"
 
@@ -196,3 +198,55 @@ def several(project: PairProject) -> PairProject:
     project.environ.update({"FAMACASE_MODE": "testops_multi", "FAMACASE_REPORTER_TOKENS": tokens})
     del project.environ["FAMACASE_REPORTER_TOKEN"]
     return project
+
+
+# One suite over upstream's own transport and over ours
+
+# Without them upstream puts the time there.
+NAMED_RUN = {"QASE_TESTOPS_RUN_TITLE": "A run", "QASE_TESTOPS_RUN_DESCRIPTION": "Its description"}
+PLAN = [101, 201]
+
+
+@pytest.fixture(name="recording")
+def _recording(api: ReporterApi) -> Iterator[QaseRecorder]:
+    """Stands in for Qase, for sessions over upstream's own transport."""
+    staging = api.environment_id("SMOKE", "staging")
+    assert staging is not None
+    with recorder(staging, PLAN) as found:
+        yield found
+
+
+@pytest.fixture
+def over_upstream(project: PairProject, recording: QaseRecorder) -> Callable[..., Outcome]:
+    """Runs the suite over upstream's own transport, with none of our settings."""
+    settings = {
+        **{name: None for name in project.environ if name.startswith("FAMACASE_")},
+        "QASE_MODE": "testops",
+        "QASE_TESTOPS_PROJECT": "SMOKE",
+        "QASE_TESTOPS_API_TOKEN": "qase_token_51ce",
+        "QASE_TESTOPS_API_HOST": recording.url.partition("//")[2],
+        "COMPAT_RECORDER": recording.url,
+    }
+
+    def run(*arguments: str, **environ: Any) -> Outcome:
+        return project.run(
+            "-p", "towards_recorder", *arguments, leaves=None, **{**settings, **NAMED_RUN, **environ}
+        )
+
+    return run
+
+
+@pytest.fixture
+def both(
+    project: PairProject, over_upstream: Callable[..., Outcome], recording: QaseRecorder, layer: FaultLayer
+) -> Callable[..., tuple[list[RecordedRun], list[RecordedRun]]]:
+    """Runs the suite both ways and gives the runs of each, upstream's and ours."""
+
+    def run(*arguments: str, **environ: Any) -> tuple[list[RecordedRun], list[RecordedRun]]:
+        reference = over_upstream("-p", "no:famacase", *arguments, **environ)
+        outcome = project.run(*arguments, leaves=None, **{**NAMED_RUN, **environ})
+        assert outcome.counts == reference.counts, f"{reference.output}\n{outcome.output}"
+        assert outcome.code == reference.code
+        return list(recording.runs.values()), ours_of(layer)
+
+    return run

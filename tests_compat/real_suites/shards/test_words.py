@@ -1,0 +1,6 @@
+def test_word():
+    pass
+
+
+def test_other():
+    pass
