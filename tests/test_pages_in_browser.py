@@ -314,6 +314,7 @@ def hostile_result(backend: Backend) -> dict[str, Any]:
         ("drawing.svg", drawing, "image/svg+xml"),
         ("page.html", document, "text/html"),
         ("not a picture.png", document, "image/png"),
+        ("not a document.pdf", document, "application/pdf"),
         ("data.json", b'{"<img src=x onerror=alert(8)>": "<script>alert(9)</script>"}', "application/json"),
         ("rows.csv", b"<img src=x onerror=alert(10)>,b\n<script>alert(11)</script>,2\n", "text/csv"),
         ("log.txt", b"<script>alert(12)</script>", "text/plain"),
@@ -358,8 +359,9 @@ def test_nothing_that_a_test_sent_runs_script(browser: Browser, backend: Backend
         ready(page)
         for view in page.locator(".view > summary").all():
             view.click()
-        frame = page.locator("iframe")
+        frame = page.locator("[data-view=html] iframe")
         frame.wait_for()
+        page.locator("[data-view=pdf] iframe").wait_for()
         assert frame.content_frame.get_by_text("shown").is_visible()
         page.locator(".json").wait_for()
         page.locator("table").wait_for()

@@ -99,7 +99,7 @@ def test_nothing_in_a_report_runs_script(browser: Browser, reports: dict[str, st
         inside = open_first(page)
         for view in inside.locator(".view > summary").all():
             view.click()
-        frame = inside.locator("iframe")
+        frame = inside.locator("[data-view=html] iframe")
         frame.wait_for()
         frame.content_frame.get_by_text("shown").wait_for()
         inside.locator(".json").wait_for()

@@ -103,7 +103,9 @@ def page(
     conditions = _conditions(run_id, wanted)
     total = sum(facet.count for facet in counted)
     if not wanted.is_grouped:
-        return total, list(_rows(session, run_id, conditions, wanted.sort, limit, offset))
+        return total, [] if offset >= total else list(
+            _rows(session, run_id, conditions, wanted.sort, limit, offset)
+        )
     others = total - sum(facet.count for facet in counted if facet.status in FAILING)
     first = func.min(Summary.position)
     query = select(Summary.cause, func.count(), first).where(*conditions, Summary.rank < _FAILING_RANKS)
@@ -116,10 +118,10 @@ def page(
         rows[position] if count == 1 else Group(cause, count, rows[position])
         for cause, count, position in shown
     ]
-    left = limit - len(lines)
-    if left and others:
+    left, skipped = limit - len(lines), max(0, offset - len(causes))
+    if left and skipped < others:
         rest = [*conditions, Summary.rank >= _FAILING_RANKS]
-        lines += _rows(session, run_id, rest, "status", left, max(0, offset - len(causes)))
+        lines += _rows(session, run_id, rest, "status", left, skipped)
     return len(causes) + others, lines
 
 
