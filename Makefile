@@ -10,7 +10,7 @@ DELIVERY := $(wildcard $(patsubst %,tests_e2e/test_%*.py,faults_ hostile outbox 
 # What tests stand on, checked for types as well: each folder by itself, since each may have its conftest.
 TYPED := tests tests_e2e tests_compat benchmarks $(dir $(shell find tests_unit -name conftest.py))
 
-.PHONY: demo test test-delivery coverage matrix lint lock bench build clean
+.PHONY: demo docs screenshots test test-delivery coverage matrix lint lock bench build clean
 
 demo: $(STAMP)
 	$(BIN)/famacase demo
@@ -35,6 +35,15 @@ coverage: $(STAMP)
 # All supported releases of qase-pytest, or those that PAIR names; PAIR=first: the oldest, a middle one, the newest.
 matrix: $(STAMP)
 	$(BIN)/nox $(if $(filter first,$(PAIR)),-t first,-s $(if $(PAIR),$(foreach pair,$(PAIR),"compat($(pair))"),compat) table)
+
+# The site in .site, with the settings as they are now; what does not fit together fails. ARGS=serve shows it as it is
+# written.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs $(or $(ARGS),build --strict)
+
+# Pictures of the pages for README and docs; needs a Chromium.
+screenshots: $(STAMP)
+	BROWSER_TESTS=required $(BIN)/python tests/screenshots.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
