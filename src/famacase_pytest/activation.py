@@ -61,6 +61,10 @@ def _prepare(config: pytest.Config) -> None:
         # An xdist worker has none of its own, nor has a session inside the test of another one.
         if "PYTEST_XDIST_WORKER" not in os.environ and not _reporting:
             config.stash[_LINK] = wiring.launch_relay(os.environ)
+    if expected.active:
+        from .upstream.patches import install_early
+
+        config.stash[_EARLY] = install_early()
 
 
 def begin(config: pytest.Config) -> Session | None:
@@ -73,6 +77,9 @@ def begin(config: pytest.Config) -> Session | None:
         pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
     """
     config.addinivalue_line("markers", aliases.MARKER)
+    early = config.stash.get(_EARLY, None)
+    if early is not None:
+        early.undo()
     config.stash[_STATE] = state = _begin(config)
     if config.stash.get(_SET_ASIDE, False) and not (state.notices.is_worker or _is_testless(config)):
         state.notices.lines.insert(0, aliases.SET_ASIDE)
@@ -275,6 +282,7 @@ _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
 _SET_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
 _DEFAULTS: pytest.StashKey[Defaults] = pytest.StashKey()
 _LINK: pytest.StashKey[Link | None] = pytest.StashKey()
+_EARLY: pytest.StashKey[pytest.MonkeyPatch] = pytest.StashKey()
 
 # The sessions of this process that report: at most one, since a session inside a test of another one
 # (pytester in process) must leave it alone.

@@ -19,3 +19,4 @@ def _init(self, bindings, *, speedups=True, table=_REMAINING):
 
 
 patches.Installation.__init__ = _init
+patches.TABLE = _REMAINING

@@ -21,6 +21,7 @@ from qase.commons.client.base_api_client import BaseApiClient
 
 from ..errors import UpstreamMismatch
 from . import capture, guards, speedups, subtests
+from . import capture, guards, speedups, steps
 from .client import FamacaseClient
 from .config_reader import ConfigReader
 from .plan_loader import FamacasePlanLoader
@@ -66,8 +67,11 @@ class Patch(NamedTuple):
         required: whether reporting is refused if the row does not fit; otherwise the row is left out.
         scope: ``session``, or ``configuration`` for a row that is applied only during upstream's
             ``setup_config_manager``.
-        adds: whether upstream does not have the name, such as a hook that it does not implement.
+        adds: whether upstream does not have the name, such as a hook that it does not implement; a name that a
+            class inherits is not its own.
         speedup: whether the row only saves time; the user can switch these rows off.
+        early: whether it is wanted while conftest files are imported too, before the session is configured; its
+            replacement needs no bindings.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Patch(NamedTuple):
     scope: str = "session"
     adds: bool = False
     speedup: bool = False
+    early: bool = False
 
     @property
     def path(self) -> str:
@@ -153,6 +158,13 @@ TABLE: tuple[Patch, ...] = (
           lambda b, old: subtests.with_subtests(old), ("self",), required=False),
     Patch("end of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
           lambda b, old: guards.with_status(old), ("self",), required=False),
+    # Steps that would end otherwise than their code.
+    Patch("error in a step", "qase.pytest.context_manager", "ContextManager.__init__",
+          lambda b, old: steps.ending_with_error(old), ("self", "func", "args", "kwargs"), required=False),
+    Patch("step of a coroutine", "qase.pytest.context_manager", "ContextManager.__call__",
+          lambda b, old: steps.awaiting(old), adds=True, required=False, early=True),
+    Patch("current step", "qase.commons.models.runtime", "Runtime.step_id",
+          lambda b, _: steps.CurrentStep(), adds=True, required=False),
     # Each result and each file is ours when its test has finished.
     Patch("sending thread", "qase.commons.reporters.testops", "threading",
           lambda b, old: View(old, Thread=capture.InlineThread)),
@@ -181,6 +193,20 @@ TABLE: tuple[Patch, ...] = (
 def upstream_version(distribution: str = "qase-python-commons") -> str:
     """The installed version of an upstream distribution, such as ``5.1.6``."""
     return version(distribution)
+
+
+def install_early() -> pytest.MonkeyPatch:
+    """Apply the rows that conftest files must find already, until the session is decided on.
+
+    Returns:
+        What undoes it.
+    """
+    monkeypatch = pytest.MonkeyPatch()
+    bindings: Any = None
+    for row in TABLE:
+        if row.early and mismatch(row, bindings) is None:
+            _rebind(monkeypatch, row, bindings)
+    return monkeypatch
 
 
 class Installation:
@@ -247,9 +273,13 @@ class Installation:
     def _apply(self, monkeypatch: pytest.MonkeyPatch, scope: str) -> None:
         for row in self.rows:
             if row.scope == scope:
-                owner, attribute = _owner(row)
-                old = inspect.getattr_static(owner, attribute, None)
-                monkeypatch.setattr(owner, attribute, row.replacement(self._bindings, old), raising=False)
+                _rebind(monkeypatch, row, self._bindings)
+
+
+def _rebind(monkeypatch: pytest.MonkeyPatch, row: Patch, bindings: Bindings) -> None:
+    owner, attribute = _owner(row)
+    old = inspect.getattr_static(owner, attribute, None)
+    monkeypatch.setattr(owner, attribute, row.replacement(bindings, old), raising=False)
 
 
 def mismatch(row: Patch, bindings: Bindings) -> str | None:
@@ -258,12 +288,12 @@ def mismatch(row: Patch, bindings: Bindings) -> str | None:
         owner, attribute = _owner(row)
     except (ImportError, AttributeError) as error:
         return f"it is not there ({error})"
+    if row.adds:
+        return "it is there by now" if attribute in vars(owner) else None
     try:
         old = inspect.getattr_static(owner, attribute)
     except AttributeError:
-        return None if row.adds else "it is not there"
-    if row.adds:
-        return "it is there by now"
+        return "it is not there"
     if row.parameters is not None:
         found = _parameters(old)
         if found != row.parameters:
