@@ -316,7 +316,11 @@ def test_one_loop_for_all_tests(project, runs):
 
             @pytest.fixture(scope="module")
             def server(loop):
-                orders = asyncio.Queue()
+                async def made():
+                    # Before Python 3.10 it belongs to the loop that it is made in.
+                    return asyncio.Queue()
+
+                orders = loop.run_until_complete(made())
 
                 async def serve():
                     while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import enum
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -337,3 +338,57 @@ def reason_of_skip(longrepr: Any) -> str:
     """The reason of a skip, from its report's ``longrepr``; pytest's own word if there is none."""
     text = str(longrepr[2]) if isinstance(longrepr, (tuple, list)) else str(longrepr)
     return text.partition(": ")[2] or text
+
+
+# Parameters
+
+
+def with_texts_of_parameters(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Upstream's ``_set_params``, with pytest's own id for each parameter that has no plain value.
+
+    Where it cannot tell which part of the test's id is whose, upstream takes ``str(value)``, which holds an
+    address in memory for most objects, and has another order in each process for a set. It would be another
+    test case in each run.
+    """
+
+    def _set_params(plugin: Any, item: Any) -> None:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and not all(map(_is_plain, callspec.params.values())):
+            ids = _ids_of_parameters(item, callspec)
+            texts = {
+                name: value if _is_plain(value) else ids[name] for name, value in callspec.params.items()
+            }
+            item = View(item, callspec=View(callspec, params=texts))
+        original(plugin, item)
+
+    return _set_params
+
+
+def _is_plain(value: Any, depth: int = 5) -> bool:
+    """Whether ``str(value)`` is the same in every process."""
+    if value is None or isinstance(value, (str, bytes, int, float, complex, enum.Enum)):
+        return True
+    if depth and isinstance(value, (list, tuple)):
+        return all(_is_plain(item, depth - 1) for item in value)
+    if depth and isinstance(value, dict):
+        return all(_is_plain(item, depth - 1) for pair in value.items() for item in pair)
+    return False
+
+
+def _ids_of_parameters(item: Any, callspec: Any) -> dict[str, str]:
+    """Pytest's id for each parameter; it makes one for each ``parametrize``, of several names joined by "-"."""
+    together: dict[str, tuple[str, ...]] = {}
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        split = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+        together.update(dict.fromkeys(split, tuple(split)))
+    groups = list(dict.fromkeys(together.get(name, (name,)) for name in callspec.params))
+    parts = getattr(callspec, "_idlist", ())
+    if len(parts) != len(groups):
+        # One of them is hidden.
+        return {name: f"{name}{callspec.indices.get(name, 0)}" for name in callspec.params}
+    found = {}
+    for group, part in zip(groups, parts):
+        single = part.split("-")
+        found.update(zip(group, single) if len(single) == len(group) else dict.fromkeys(group, part))
+    return found

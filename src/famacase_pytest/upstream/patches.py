@@ -145,6 +145,8 @@ TABLE: tuple[Patch, ...] = (
           required=False),
     Patch("reason of a skip", "qase.pytest.plugin", "QasePytestPlugin._process_test_result",
           lambda b, old: guards.with_reason(old), ("self", "report", "call", "item"), required=False),
+    Patch("parameters of a test", "qase.pytest.plugin", "QasePytestPlugin._set_params",
+          lambda b, old: guards.with_texts_of_parameters(old), ("self", "item"), required=False),
     Patch("failure without an exception", "qase.pytest.plugin", "QasePytestPlugin._handle_failed_test",
           lambda b, old: guards.failing_without_exception(old), ("self", "call"), required=False),
     Patch("skip in the set-up", "qase.pytest.plugin", "QasePytestPlugin.pytest_runtest_makereport",
