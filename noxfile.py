@@ -34,7 +34,9 @@ RESULTS = HERE / ".nox" / "results"
 TABLE = HERE / "compat" / "last-run.md"
 # What the sessions under test use beside pytest and the pair.
 COMPANIONS = (
+    "anyio",
     "flaky",
+    "pytest-asyncio",
     "pytest-bdd",
     "pytest-forked",
     "pytest-rerunfailures",
@@ -42,6 +44,7 @@ COMPANIONS = (
     "pytest-subtests",
     "pytest-xdist",
     "requests",
+    "trio",
 )
 
 nox.options.sessions = ["compat", "table"]

@@ -51,8 +51,7 @@ NAMES = {
     "test_list_of_names": [{"text": "x-y", "thing": "thing0", "number": "2"}],
     "test_others": [{"text": "x-y", "found": f"found{number}"} for number in range(3)],
     "test_plain": [
-        {"text": "x-y", "plain": text}
-        for text in ("[1, 'two']", "{'a': (None, 1.5)}", "Colour.RED", "b'x'")
+        {"text": "x-y", "plain": text} for text in ("[1, 'two']", "{'a': (None, 1.5)}", "Colour.RED", "b'x'")
     ],
     "test_fixture": [{"made": "made-here"}],
 }

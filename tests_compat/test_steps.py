@@ -12,7 +12,11 @@ ANYIO = ("-p", "anyio.pytest_plugin")
 def tree(steps):
     """Title, status and children of each step."""
     return [
-        (step["data"]["action"], step["execution"]["status"], *([tree(step["steps"])] if step["steps"] else []))
+        (
+            step["data"]["action"],
+            step["execution"]["status"],
+            *([tree(step["steps"])] if step["steps"] else []),
+        )
         for step in steps
     ]
 
@@ -361,7 +365,11 @@ def test_one_loop_for_all_tests(project, runs):
     ],
 )
 def test_without_the_guard(project, runs, row, steps):
-    project.write(pages=PAGES, conftest=CONFTEST, test_async=ASYNC.replace("(page)", "()").replace("await page.", "await Page()."))
+    project.write(
+        pages=PAGES,
+        conftest=CONFTEST,
+        test_async=ASYNC.replace("(page)", "()").replace("await page.", "await Page()."),
+    )
     run_without(project, row, *ASYNCIO, "-k", "fails and not one or gathered")
     found = trees(runs)
     assert found["test_fails"] == steps

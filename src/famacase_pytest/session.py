@@ -205,7 +205,7 @@ class Session:
         if self._is_worker:
             worker = self._config.workerinput["workerid"]  # type: ignore[attr-defined]
             self._transport = wiring.worker_transport(
-                self._settings, self._briefing, worker, self.notices.add
+                self._settings, self._briefing, worker, os.environ, self.notices.add
             )
         else:
             self._note_earlier_sessions()
@@ -342,6 +342,10 @@ class Session:
         """Store the unfinished result of the test, in case the process does not survive it."""
         # A test runner may fork for each test.
         self._pid = self._getpid()
+        if self._settings.masks and self._transport is not None and self.item is not None:
+            callspec = getattr(self.item, "callspec", None)
+            params, test_id = (callspec.params, callspec.id) if callspec else ({}, "")
+            self._transport.test_started(self.item.name, params, test_id)
         if self._capture is not None:
             self._capture.started()
 

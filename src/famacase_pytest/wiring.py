@@ -22,6 +22,7 @@ from .settings.model import Settings
 
 if TYPE_CHECKING:
     from .delivery.api.client import Attempt, ReporterApi
+    from .delivery.screening import Screening
 
 # Where the outbox is, below pytest's rootdir.
 OUTBOX = Path(".famacase", "outbox")
@@ -78,11 +79,12 @@ def controller_transport(
         falls_back=settings.fallback.value == "report",
         tell=tell,
         tell_now=tell_now,
+        screening=_screening(settings, environ),
     )
 
 
 def worker_transport(
-    settings: Settings, briefing: Mapping[str, Any], worker: str, tell: Tell
+    settings: Settings, briefing: Mapping[str, Any], worker: str, environ: Mapping[str, str], tell: Tell
 ) -> WorkerTransport:
     """The transport of an xdist worker, which asks the back end for nothing.
 
@@ -90,6 +92,7 @@ def worker_transport(
         settings: the session's.
         briefing: what the controller handed over; ``outbox`` is its directory, or None.
         worker: xdist's id of it.
+        environ: the process environment.
         tell: takes a line for the user.
     """
     directory = briefing.get("outbox")
@@ -99,7 +102,19 @@ def worker_transport(
             writer = _writer(settings, Outbox.open(Path(directory)), worker)
         except OutboxUnavailable as error:
             tell(str(error))
-    return WorkerTransport(writer, briefing, tell)
+    return WorkerTransport(writer, briefing, tell, _screening(settings, environ))
+
+
+def _screening(settings: Settings, environ: Mapping[str, str]) -> Screening | None:
+    """What the settings change in results; None if they change nothing."""
+    if not settings.screens:
+        return None
+    from .delivery.masking import Mask
+    from .delivery.screening import Screening
+
+    mask = Mask(settings.mask.value, settings.mask_env.value, environ) if settings.masks else None
+    muted = settings.muted_status
+    return Screening(mask, settings.attachments.value, muted.value if muted else None)
 
 
 def open_api(

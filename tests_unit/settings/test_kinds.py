@@ -43,6 +43,8 @@ BAD_TEXTS: dict[str, list[str]] = {
     "OUTBOX_MAX_MB": ["0", "1.5"],
     "SPEEDUPS": ["x"],
     "RERUNS": ["none", "true", "first"],
+    "ATTACHMENTS": ["x", "some"],
+    "MUTED_STATUS": ["x", "muted"],
 }
 BAD_JSON: dict[str, list[Any]] = {
     "MODE": [False, 1, ["testops"], {"a": 1}],
@@ -195,6 +197,8 @@ def test_a_value_that_loses_is_no_matter(resolved: Resolve, name: str) -> None:
         "TESTOPS_CONFIGURATIONS_VALUES": "a=b",
         "REPORT_DRIVER": "local",
         "REPORT_CONNECTION_FORMAT": "json",
+        "ATTACHMENTS": "all",
+        "MUTED_STATUS": "blocked",
     }.get(name, "1")
     environ = {"FAMACASE_API_URL": "h.example", f"FAMACASE_{name}": BAD_TEXTS[name][0]}
     arguments = given(row, {"--famacase-": good})

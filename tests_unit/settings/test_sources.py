@@ -261,6 +261,10 @@ OWN_VALUES: dict[str, tuple[list[str], Any]] = {
     "OUTBOX_MAX_MB": (["5", "6", "7"], int),
     "RERUNS": (["all", "merge", "merge"], str),
     "SPEEDUPS": (["no", "true", "true"], lambda text: text == "true"),
+    "MASK": (["password,token", "token", "b"], lambda text: text.split(",")),
+    "MASK_ENV": (["DB_PASSWORD, A", "A", "B"], lambda text: text.split(", ")),
+    "ATTACHMENTS": (["failed", "none", "all"], str),
+    "MUTED_STATUS": (["blocked", "skipped", "passed"], str),
 }
 _PLACES = ["--famacase-", "FAMACASE_", "famacase.config.json"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from famacase_pytest import errors
 from famacase_pytest.delivery.models import (
@@ -30,6 +30,9 @@ from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import PASSING, ApiError, Refused
+
+if TYPE_CHECKING:
+    from famacase_pytest.delivery.screening import Screening
 
 # Seconds between two looks at whether the relay is there.
 _LOOK = 0.05
@@ -86,6 +89,7 @@ class Transport:
         writer: this process's part of the outbox; None where there is no outbox: then all results are held in
             memory.
         tell: takes a line for the user.
+        screening: what the user's settings change in results; None: nothing.
 
     Attributes:
         directory: where results wait, or None.
@@ -93,8 +97,9 @@ class Transport:
 
     directory: Path | None = None
 
-    def __init__(self, writer: Writer | None, tell: Tell) -> None:
+    def __init__(self, writer: Writer | None, tell: Tell, screening: Screening | None = None) -> None:
         self._writer = writer
+        self._screening = screening
         self._tell = tell
         self._told: set[str] = set()
         self._begun: set[tuple[str, int, str]] = set()
@@ -132,9 +137,16 @@ class Transport:
 
     # While tests run
 
+    def test_started(self, name: str, params: Mapping[str, object], test_id: str) -> None:
+        """Note name and parameters of the test that runs now, and pytest's id of them, for what is masked."""
+        if self._screening is not None:
+            self._screening.test_started(name, params, test_id)
+
     def begin(self, code: str, run_id: int, result: Mapping[str, Any]) -> None:
         """Store the unfinished result of a test that starts, in case the process dies in it."""
         if self._writer is not None:
+            if self._screening is not None:
+                result = self._screening.masked(result)
             # The finished result is tried as well, and says what is wrong.
             with contextlib.suppress(OutboxUnavailable):
                 self._writer.begin(code, run_id, str(result["id"]), _encode(result))
@@ -151,6 +163,7 @@ class Transport:
         """
         if self._writer is None:
             return
+        result = self.screened(result)
         if sends:
             # What there is no room for now is in the finished result too.
             with contextlib.suppress(OutboxUnavailable):
@@ -167,10 +180,21 @@ class Transport:
 
     def copy(self, source: Attachment) -> StoredFile | None:
         """Copy a file as it is now, for ``CapturedResult.copies``; None where nothing can be stored."""
-        return None if self._writer is None else self._writer.store(source)
+        if self._writer is None:
+            return None
+        if self._screening is not None:
+            return self._screening.copy(source, self._writer)
+        return self._writer.store(source)
+
+    def screened(self, result: CapturedResult) -> CapturedResult:
+        """A finished result as the user's settings have it: its status, its files, its secrets."""
+        return result if self._screening is None else self._screening.result(result)
 
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
         """Store finished results; what the outbox does not take is held in memory."""
+        if self._screening is not None:
+            # What a hook has put in is masked as well.
+            results = [replace(result, payload=self._screening.masked(result.payload)) for result in results]
         for result in results:
             try:
                 self._store(code, run_id, result)
@@ -181,6 +205,8 @@ class Transport:
 
     def settled(self, result: CapturedResult) -> CapturedResult:
         """The same result, with its files as they are now, whatever becomes of them."""
+        if self._screening is not None:
+            return self._screening.settled(result)
         if self._writer is None:
             return result
         files = [self._file(source, result.copies.get(source.ref)) for source in result.files]
@@ -271,6 +297,7 @@ class ControllerTransport(Transport):
             results wait in the outbox.
         tell: takes a line for the user.
         tell_now: takes one that is of use at this moment only.
+        screening: what the user's settings change in results; None: nothing.
 
     Attributes:
         wrong: what is wrong with the target, as far as the back end has said: token, project, environment,
@@ -290,8 +317,9 @@ class ControllerTransport(Transport):
         falls_back: bool,
         tell: Tell,
         tell_now: Tell,
+        screening: Screening | None = None,
     ) -> None:
-        super().__init__(writer, tell)
+        super().__init__(writer, tell, screening)
         self.wrong: list[str] = []
         self._tell_now = tell_now
         self._is_waiting_told = False
@@ -439,9 +467,14 @@ class ControllerTransport(Transport):
         """
         if self._outbox is None:
             return
+        if self._screening is not None:
+            message = self._screening.crash(message)
         for item in self._outbox.unfinished():
             if item.writer.startswith(f"{worker}-"):
-                self._note(partial(finish, self._outbox, item, status, message))
+                ended = status
+                if self._screening is not None:
+                    ended = self._screening.crash_status(System.loads(item.payload), status)
+                self._note(partial(finish, self._outbox, item, ended, message))
 
     # After the last test
 
@@ -765,10 +798,17 @@ class WorkerTransport(Transport):
         briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds
             the cases of its plan by project.
         tell: takes a line for the user.
+        screening: what the user's settings change in results; None: nothing.
     """
 
-    def __init__(self, writer: Writer | None, briefing: Mapping[str, Any], tell: Tell) -> None:
-        super().__init__(writer, tell)
+    def __init__(
+        self,
+        writer: Writer | None,
+        briefing: Mapping[str, Any],
+        tell: Tell,
+        screening: Screening | None = None,
+    ) -> None:
+        super().__init__(writer, tell, screening)
         self._briefing = briefing
 
     def open_project(self, code: str) -> None:

@@ -38,6 +38,9 @@ class Settings:
         reruns: merge or all; whether the attempts at a test are one result.
         run_file: where to write id and URL of the run.
         speedups: whether slow parts of upstream are replaced.
+        mask, mask_env: names whose values are masked in results, and variables whose values are.
+        attachments: all, failed (none of tests that passed) or none.
+        muted_status: of a muted failure; None: it stays.
         batch_size: results in one request, 1 to 200.
         run_id, plan_id: None if not given (or 0).
         environment: slug or number of the environment.
@@ -64,6 +67,10 @@ class Settings:
     reruns: Value[str]
     run_file: Value[Path] | None
     speedups: Value[bool]
+    mask: Value[list[Any]]
+    mask_env: Value[list[Any]]
+    attachments: Value[str]
+    muted_status: Value[str] | None
     batch_size: Value[int]
     run_id: Value[int] | None
     plan_id: Value[int] | None
@@ -77,6 +84,16 @@ class Settings:
     def needs_backend(self) -> bool:
         """Whether the mode or the fallback talks to a back end."""
         return bool({self.mode.value, self.fallback.value} & NEEDS_BACKEND)
+
+    @property
+    def masks(self) -> bool:
+        """Whether anything in results is secret."""
+        return bool(self.mask.value or self.mask_env.value)
+
+    @property
+    def screens(self) -> bool:
+        """Whether results are changed before they are stored."""
+        return self.masks or self.attachments.value != "all" or self.muted_status is not None
 
     @property
     def base_url(self) -> str:

@@ -113,7 +113,7 @@ def resolve(
     if problems:
         # What is missing may be there under a misspelt name.
         raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys([*problems, *misspelt]))))
-    warnings = [*_exposed(settings), *findings.warnings, *misspelt]
+    warnings = [*_exposed(settings), *_unmasked(settings), *findings.warnings, *misspelt]
     return Resolution(settings=settings, warnings=tuple(map(tokens.scrubbed, warnings)))
 
 
@@ -260,6 +260,10 @@ def _settings(
         reruns=of("RERUNS", "merge"),
         run_file=path("RUN_FILE"),
         speedups=of("SPEEDUPS", True),
+        mask=of("MASK", []),
+        mask_env=of("MASK_ENV", []),
+        attachments=of("ATTACHMENTS", "all"),
+        muted_status=values.get("MUTED_STATUS"),
         batch_size=of("TESTOPS_BATCH_SIZE", 200),
         run_id=positive("TESTOPS_RUN_ID"),
         plan_id=positive("TESTOPS_PLAN_ID"),
@@ -310,6 +314,24 @@ def _missing(
                 settings.tokens.for_project(code)
             except SettingsError as error:
                 yield str(error)
+
+
+def _unmasked(settings: Settings) -> Iterator[str]:
+    """Warnings about what qase-pytest itself writes, in which nothing is masked."""
+    secret = settings.mask if settings.mask.value else settings.mask_env
+    if not secret.value:
+        return
+    for found in (settings.mode, settings.fallback):
+        if found.value == "report":
+            yield (
+                f"{secret.source} masks nothing in the local report that {found.source} asks for: "
+                "qase-pytest writes it. Keep it where only those may read it who may know the secrets."
+            )
+    if settings.debug.value:
+        yield (
+            f"{secret.source} masks nothing in the debug log that {settings.debug.source} asks for: "
+            "qase-pytest writes whole results into it. Switch it off."
+        )
 
 
 def _exposed(settings: Settings) -> Iterator[str]:

@@ -282,6 +282,22 @@ OWN: tuple[Row, ...] = (
         "Replace slow parts of qase-pytest by equal, faster ones",
         "true",
     ),
+    _row("MASK", "famacase.mask", listing(), "Names whose values are masked in results, such as `password`"),
+    _row("MASK_ENV", "famacase.maskEnv", listing(), "Variables whose values are masked in results"),
+    _row(
+        "ATTACHMENTS",
+        "famacase.attachments",
+        choice("all", "failed", "none"),
+        "Files that are sent; with `failed` those of tests that passed are not",
+        "all",
+    ),
+    _row(
+        "MUTED_STATUS",
+        "famacase.mutedStatus",
+        choice(*STATUSES),
+        "The status of a muted test that fails, such as `blocked`",
+        "the failure's",
+    ),
 )
 
 ROWS = UPSTREAM + OWN

@@ -121,8 +121,10 @@ class FamacaseClient(BaseApiClient):  # type: ignore[misc]  # upstream ships no 
             for result in results
         ]
         with self._reporting_failure(self.session.could_not_complete):
-            kept = [result for result in captured if self.session.lets_through(result.payload)]
-            self.session.transport().put(project_code, int(run_id), kept)
+            transport = self.session.transport()
+            screened = [transport.screened(result) for result in captured]
+            kept = [result for result in screened if self.session.lets_through(result.payload)]
+            transport.put(project_code, int(run_id), kept)
 
     def complete_run(self, project_code: str, run_id: Any) -> None:
         """Complete the run; the summary has its address."""

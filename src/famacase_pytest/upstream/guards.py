@@ -376,7 +376,7 @@ def _is_plain(value: Any, depth: int = 5) -> bool:
 
 
 def _ids_of_parameters(item: Any, callspec: Any) -> dict[str, str]:
-    """Pytest's id for each parameter; it makes one for each ``parametrize``, of several names joined by "-"."""
+    """Pytest's id for each parameter; those of one ``parametrize`` are one id, joined by "-"."""
     together: dict[str, tuple[str, ...]] = {}
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
@@ -387,7 +387,7 @@ def _ids_of_parameters(item: Any, callspec: Any) -> dict[str, str]:
     if len(parts) != len(groups):
         # One of them is hidden.
         return {name: f"{name}{callspec.indices.get(name, 0)}" for name in callspec.params}
-    found = {}
+    found: dict[str, str] = {}
     for group, part in zip(groups, parts):
         single = part.split("-")
         found.update(zip(group, single) if len(single) == len(group) else dict.fromkeys(group, part))

@@ -20,8 +20,7 @@ import pytest
 from qase.commons.client.base_api_client import BaseApiClient
 
 from ..errors import UpstreamMismatch
-from . import capture, guards, speedups, subtests
-from . import capture, guards, speedups, steps
+from . import capture, guards, speedups, steps, subtests
 from .client import FamacaseClient
 from .config_reader import ConfigReader
 from .plan_loader import FamacasePlanLoader
@@ -67,11 +66,11 @@ class Patch(NamedTuple):
         required: whether reporting is refused if the row does not fit; otherwise the row is left out.
         scope: ``session``, or ``configuration`` for a row that is applied only during upstream's
             ``setup_config_manager``.
-        adds: whether upstream does not have the name, such as a hook that it does not implement; a name that a
-            class inherits is not its own.
+        adds: whether upstream does not have the name, such as a hook that it does not implement, or a method
+            that a class inherits.
         speedup: whether the row only saves time; the user can switch these rows off.
-        early: whether it is wanted while conftest files are imported too, before the session is configured; its
-            replacement needs no bindings.
+        early: whether it is wanted while conftest files are imported too, before the session is configured;
+            its replacement needs no bindings.
     """
 
     name: str

@@ -97,7 +97,7 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
         ],
         "steps": [_step(step, files, 1) for step in result.steps],
         "message": _message(result.message, remark),
-        "muted": bool(getattr(result, "muted", False)),
+        "muted": _is_muted(result),
     }
     tags = getattr(result, "tags", None)
     if tags:
@@ -321,6 +321,11 @@ def _status(status: Any) -> tuple[str | None, str | None]:
     if text in STATUSES:
         return text, None
     return "invalid", f"The test reported the status {text!r}, which the back end does not know."
+
+
+def _is_muted(result: Any) -> bool:
+    # The decorator sets a field alone, a tag of pytest-bdd the attribute.
+    return bool(getattr(result, "muted", False)) or str(result.fields.get("muted")).lower() == "true"
 
 
 def _message(message: Any, remark: str | None) -> str | None:

@@ -206,12 +206,13 @@ def _runs_once(plugin: Any, config: pytest.Config) -> bool:
     if _RUNS_ONCE not in config.stash:
         implementations = config.hook.pytest_runtest_protocol.get_hookimpls()
         config.stash[_RUNS_ONCE] = all(
-            _is_pytests(implementation.plugin) or implementation.plugin is plugin
+            _runs_none(implementation.plugin) or implementation.plugin is plugin
             for implementation in implementations
         )
     return config.stash[_RUNS_ONCE]
 
 
-def _is_pytests(plugin: Any) -> bool:
+def _runs_none(plugin: Any) -> bool:
+    """Whether a plugin is pytest's or our own, of which none runs a test once more."""
     name = getattr(plugin, "__name__", None) or type(plugin).__module__
-    return str(name).startswith("_pytest.")
+    return str(name).startswith(("_pytest.", "famacase_pytest."))

@@ -20,8 +20,8 @@ from typing import Any, Callable
 import pytest
 from qase.commons.models.step import Step, StepTextData, StepType
 
-# Of the step that is under way here: the steps of its test, its id, and the id that a thread which was started
-# without a context has begun below. No test has the same dict of steps as another one.
+# Of the step that is under way here: the steps of its test, its id, and the id below which a thread without a
+# context has begun. No test has the same dict of steps as another one.
 _UNDER_WAY: ContextVar[tuple[Any, str | None, object] | None] = ContextVar("step under way", default=None)
 
 # In the third place, for whatever has got its context from the test.
