@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import textwrap
 
 import pytest
 
@@ -295,7 +296,7 @@ def test_interrupted_again_and_again_while_results_are_delivered(project, layer,
     layer.release()
     outcome = project.finish(session, timeout=60, leaves=[".famacase"])
     watched.alone()
-    waits = outcome.lines(" wait in ")
+    waits = outcome.lines("Send them with: famacase resend")
     assert bool(waits) == (project.directory / ".famacase").exists(), outcome.output
     if waits:
         assert watched.resend().code == 0
@@ -405,16 +406,15 @@ FAKETIME = shutil.which("faketime")
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="the program faketime is not installed (Debian: faketime)")
+@pytest.mark.parametrize("clock", ["-20y", "+20y", "2001-01-01 00:00:00"], ids=["back", "on", "still"])
 @pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
-def test_a_clock_that_the_loader_has_moved(project, layer, runs, away):
+def test_a_clock_that_the_loader_has_moved(project, layer, runs, away, clock):
     """Results bear the times that the tests saw; delivery and the relay go by the real clock."""
     watched = Watched(project)
     project.write(test_one=SUITE)
     if away:
         layer.faults.add("createResults", hang(), times=FOREVER)
-    session = project.start_command(
-        [FAKETIME, "-f", "-20y", *project.command(())], FAMACASE_DRAIN_TIMEOUT="5"
-    )
+    session = project.start_command([FAKETIME, "-f", clock, *project.command(())], FAMACASE_DRAIN_TIMEOUT="5")
     outcome = project.finish(session, timeout=60, leaves=[".famacase"])
     assert (outcome.code, outcome.counts) == (0, "3 passed")
     watched.alone()
@@ -450,6 +450,135 @@ def test_a_child_that_runs_the_rest_of_the_session(hostile):
     outcome = hostile("", suite=FORKS, passed=4, files=("after",))
     assert outcome.notices == []
     assert len(outcome.lines("results delivered to")) == 1
+
+
+# Descriptors
+
+# Each closes, takes or locks up what this package has open.
+DESCRIPTORS = {
+    "all closed": """
+        os.closerange(3, 400)
+    """,
+    "all closed again and again": """
+        global close
+        close = lambda: os.closerange(3, 400)
+        close()
+    """,
+    "all taken by another file": """
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3, 60):
+            os.dup2(null, number)
+    """,
+    "the files closed one by one": """
+        for number in range(3, 60):
+            with contextlib.suppress(OSError):
+                if stat.S_ISREG(os.fstat(number).st_mode):
+                    os.close(number)
+    """,
+    "none left": """
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+    """,
+    "no more than there are": """
+        resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+    """,
+    "no permission": """
+        if os.getuid() == 0:
+            os.setuid(65534)
+    """,
+}
+TAKEN = """
+import contextlib
+import os
+import resource
+import stat
+import pytest
+from qase.pytest import qase
+
+held = []
+close = lambda: None
+
+@pytest.fixture(autouse=True)
+def again():
+    close()
+
+def test_before():
+    qase.attach((b"before", "text/plain", "MARK-before.txt"))
+
+def test_takes():
+    qase.attach((b"early", "text/plain", "MARK-early.txt"))
+    BODY
+    qase.attach((b"late", "text/plain", "MARK-late.txt"))
+
+def test_after():
+    qase.attach((b"after", "text/plain", "MARK-after.txt"))
+
+def test_last():
+    pass
+"""
+
+
+BARE = ("-p", "no:logging", "-p", "no:faulthandler")
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
+@pytest.mark.parametrize("body", DESCRIPTORS)
+def test_a_test_takes_our_descriptors(project, layer, server, runs, tmp_path, body, away):
+    """pytest without what would not survive it itself."""
+    if away:
+        layer.down()
+    # Another user has to get as far as the project.
+    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
+        parent.chmod(0o755)
+    suite = TAKEN.replace("MARK", tmp_path.name)
+    project.write(
+        test_one=suite.replace("    BODY\n", textwrap.indent(textwrap.dedent(DESCRIPTORS[body]), "    "))
+    )
+    outcome = project.run("-s", *BARE, timeout=60, leaves=[".famacase"])
+    assert (outcome.code, outcome.counts) == (0, "4 passed"), outcome.output
+    watched = Watched(project)
+    watched.alone()
+    if away:
+        assert outcome.lines("famacase: 4 results wait in ")
+        layer.up()
+        assert watched.resend().code == 0
+    else:
+        assert outcome.notices == []
+        assert outcome.lines("famacase: 4 results delivered to ")
+    assert not (project.directory / ".famacase").exists()
+    run = runs.only()
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 4})
+    names = ["after", "before", "early", "late"]
+    assert stored_files(server, tmp_path.name) == [f"{tmp_path.name}-{name}.txt" for name in names]
+
+
+def test_a_worker_that_closes_all_descriptors(project, runs):
+    """execnet's are among them, so the worker dies."""
+    watched = Watched(project)
+    project.write(
+        test_one="""
+        import os
+
+        def test_before():
+            pass
+
+        def test_closes():
+            os.closerange(3, 400)
+
+        def test_after():
+            pass
+        """
+    )
+    outcome = project.run("-n", "1", timeout=90)
+    assert outcome.counts == "1 failed, 2 passed"
+    assert outcome.notices == []
+    watched.alone()
+    run = runs.only()
+    assert (run["status"], run["stats"]) == ("completed", {"failed": 1, "passed": 2})
 
 
 # A controller that dies alone

@@ -491,10 +491,11 @@ class Session:
         self._leave_to_parent()
         lines: list[Line] = []
         if self._is_unsaid and self._controller is not None:
-            self._is_unsaid = False
             with self._guard:
                 # Counted now: the relay may have delivered since.
                 lines = list(self._summary(self._controller.leftovers()))
+            # Not before: Ctrl-C may end the counting.
+            self._is_unsaid = False
         self.notices.summarize(lines)
 
     def _summary(self, left: Leftovers) -> Iterator[Line]:

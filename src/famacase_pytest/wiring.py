@@ -99,7 +99,9 @@ def worker_transport(
     writer = None
     if directory:
         try:
-            writer = _writer(settings, Outbox.open(Path(directory)), worker)
+            outbox = Outbox.open(Path(directory))
+            writer = _writer(settings, outbox, worker)
+            outbox.rest()
         except OutboxUnavailable as error:
             tell(str(error))
     return WorkerTransport(writer, briefing, tell, _screening(settings, environ))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +26,7 @@ from famacase_pytest.delivery.models import (
 )
 from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, open_file, origin_of
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.store import IN_PROGRESS, Outbox, finish, is_anything_left, open_runs
+from famacase_pytest.delivery.outbox.store import IN_PROGRESS, Outbox, account, finish, is_anything_left
 from famacase_pytest.delivery.outbox.writer import Writer
 from famacase_pytest.delivery.relay.process import RelayProcess
 from famacase_pytest.delivery.system import System
@@ -39,9 +40,6 @@ _LOOK = 0.05
 
 # Seconds of silence at the start, after which the user is told what is waited for.
 _SILENCE = 1.0
-
-# What a result has that did not pass.
-FAILED = frozenset({"failed", "invalid", "blocked"})
 
 # Seconds beyond its deadline that the relay has to say how far it came.
 _GRACE = 2.0
@@ -80,6 +78,14 @@ class Leftovers(NamedTuple):
     files: int = 0
     file_bytes: int = 0
     again: int = 0
+
+
+class _Known(NamedTuple):
+    """What is known of a run: the back end's id, whether it is completed, its public link."""
+
+    real: int | None = None
+    is_completed: bool = False
+    public_url: str | None = None
 
 
 class Transport:
@@ -225,7 +231,7 @@ class Transport:
 
     def stored(self) -> dict[str, int]:
         """How many results this process has stored, by the name of its writer."""
-        return {} if self._writer is None else {self._writer.name: self._writer.stored}
+        return {} if self._writer is None else self._writer.stored
 
     # After the last test
 
@@ -335,9 +341,16 @@ class ControllerTransport(Transport):
         self._checks: list[tuple[int, str, str]] = []
         self._slugs: dict[str, str] = {}
         self._runs: list[Run] = []
-        self._real: dict[tuple[str, int], int] = {}
         self._titles: dict[tuple[str, int], str] = {}
-        self._urls: dict[tuple[str, int], str] = {}
+        self._known: dict[tuple[str, int], _Known] = {}
+        self._ended = "interrupted"
+        self._requests: list[tuple[str, int, bool]] = []
+        # How many of these are noted in the outbox, and whether it does not take them.
+        self._noted = 0
+        self._cannot_note = False
+        # What the relay has said last of how far it came, and whether it has ended and cleaned up.
+        self._account: dict[str, Any] | None = None
+        self._has_ended = False
         self._of_workers: list[dict[str, Any]] = []
         self._stored: dict[str, int] = {}
         self._sent = 0
@@ -436,6 +449,7 @@ class ControllerTransport(Transport):
                     self._tell(missing)
         self._relay.settle()
         self._has_relay()
+        self._rest()
 
     def withdraw(self) -> None:
         """No test is going to run: no run is completed, also not one that others report to."""
@@ -449,8 +463,11 @@ class ControllerTransport(Transport):
         super().put(code, run_id, results)
         now = System.monotonic()
         if now >= self._look_at:
-            self._look_at = now + _LOOK
             self._relay.ensure()
+            # A suite may close all descriptors in each test.
+            self._look_at = now + _LOOK + self._relay.losses
+            if self._outbox is not None:
+                self._outbox.renew_presence()
 
     def take_over(self, stored: Mapping[str, int], unstored: Sequence[dict[str, Any]]) -> None:
         """Take what an xdist worker says at its end; see `stored` and `unstored`."""
@@ -475,6 +492,7 @@ class ControllerTransport(Transport):
                 if self._screening is not None:
                     ended = self._screening.crash_status(System.loads(item.payload), status)
                 self._note(partial(finish, self._outbox, item, ended, message))
+        self._rest()
 
     # After the last test
 
@@ -483,8 +501,7 @@ class ControllerTransport(Transport):
 
         Whoever sends later what is left completes the runs of a session that ended normally, and no others.
         """
-        if self._outbox is not None:
-            self._note(partial(self._outbox.set_meta, ended=how))
+        self._ended = how
 
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         """See `Transport`; waits for the relay to deliver."""
@@ -494,25 +511,26 @@ class ControllerTransport(Transport):
         if self._lost:
             self.drain()
             return False
-        outbox = self._outbox
-        if outbox is not None and self._note(
-            lambda: outbox.request_completion(code, run_id, publish=publish)
-        ):
-            self._drained = False
-            self.drain()
-            assert self._ledger is not None
-            return self._ledger.is_completed(code, run_id)
-        return self._complete_unstored(code, run_id, publish)
+        self._requests.append((code, run_id, publish))
+        self._drained = False
+        self.drain()
+        if self._gave_up:
+            self._note_end()
+        if self._outbox is None or self._cannot_note:
+            return self._complete_unstored(code, run_id, publish)
+        return self._run(code, run_id).is_completed
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         """See `Transport`."""
-        known = self._urls.get((code, run_id))
-        return known if known or self._ledger is None else self._ledger.public_url(code, run_id)
+        return self._run(code, run_id).public_url
 
     def real_run(self, code: str, run_id: int) -> int:
         """The back end's id of a run; as long as it has not been created, the provisional one."""
-        real = None if self._ledger is None else self._ledger.real_run(code, run_id)
-        return real or self._real.get((code, run_id), run_id)
+        if run_id < 0 and self._ledger is not None and not self._run(code, run_id).real:
+            with contextlib.suppress(OutboxUnavailable):
+                self._known[code, run_id] = _Known(self._ledger.real_run(code, run_id))
+                self._rest()
+        return self._run(code, run_id).real or run_id
 
     def title(self, code: str, run_id: int) -> str | None:
         """The title of a run, as far as it is known."""
@@ -536,36 +554,29 @@ class ControllerTransport(Transport):
     def leftovers(self) -> Leftovers:
         """How far delivery came. A relay that nobody waits for any more is ended first: it could go on."""
         if self._gave_up and not self._in_background:
-            self._relay.end(_GRACE)
-        if self._outbox is None or self._ledger is None:
+            self._end_relay(account=True)
+        if self._outbox is None:
             return Leftovers(delivered=self._sent, lost=self._lost)
-        state = self._ledger.state()
-        reasons = [entry["message"] for entry in state.get("blocked") or ()]
-        if state.get("missing"):
-            reasons.append(state["missing"])
-        if state.get("away"):
-            reasons.append(state["away"])
+        left = self._left()
+        reasons = list(left["reasons"])
         if self._obstacle is not None:
             reasons.append(f"delivery was stopped by {type(self._obstacle).__name__}: {self._obstacle}")
         if self._late:
             reasons.append(f"it took longer than the {self._drain_timeout:g} s of FAMACASE_DRAIN_TIMEOUT")
-        rejected = self._ledger.rejected()
-        statuses, failed = self._outbox.outcomes(self._ledger, FAILED)
-        files, file_bytes = self._ledger.count_uploads()
         return Leftovers(
-            delivered=self._outbox.count_done(self._ledger) - len(rejected) + self._sent,
-            waiting=self._count_waiting(),
-            rejected=tuple(entry.reason for entry in rejected),
+            delivered=left["delivered"] + self._sent,
+            waiting=left["waiting"],
+            rejected=tuple(left["rejected"]),
             lost=self._lost,
-            open_runs=len(open_runs(self._outbox, self._ledger)),
+            open_runs=left["open_runs"],
             reason=reasons[0] if reasons else None,
             in_background=self._in_background and not reasons,
-            dropped=self._outbox.count_dropped(),
-            statuses=statuses,
-            failed=tuple(failed),
-            files=files,
-            file_bytes=file_bytes,
-            again=max(0, self._outbox.count_files(self._ledger) - files),
+            dropped=left["dropped"],
+            statuses=left["statuses"],
+            failed=tuple(Outcome(*entry) for entry in left["failed"]),
+            files=left["files"],
+            file_bytes=left["file_bytes"],
+            again=left["again"],
         )
 
     def close(self) -> None:
@@ -574,18 +585,23 @@ class ControllerTransport(Transport):
         if self._outbox is None:
             self._relay.end(_GRACE)
             return
-        # That a full disk does not take even this was said before, and harms nothing.
-        with contextlib.suppress(OutboxUnavailable):
-            self._forget_workers()
         if self._in_background:
+            # That a full disk does not take even this was said before, and harms nothing.
+            with contextlib.suppress(OutboxUnavailable):
+                self._outbox.drop_all_unfinished()
             # Nobody waits: the relay goes on by itself, as long as the usual deadline, and cleans up.
             self._relay.leave()
         else:
-            self._relay.end(_GRACE)
-            # If not even that can be found out, which was told before, it stays for `famacase resend`.
-            with contextlib.suppress(OutboxUnavailable):
-                if self._left_nothing():
-                    self._outbox.remove()
+            self._rest()
+            if not self._has_ended:
+                self._end_relay()
+            # On Windows nobody can remove what this process has open.
+            if not self._has_ended or os.name == "nt":
+                # If not even that can be found out, which was told before, it stays for `famacase resend`.
+                with contextlib.suppress(OutboxUnavailable):
+                    self._outbox.drop_all_unfinished()
+                    if self._left_nothing():
+                        self._outbox.remove()
         self._outbox.close()
 
     # Questions to the back end
@@ -645,15 +661,22 @@ class ControllerTransport(Transport):
         if self._outbox is None:
             return True
         if self._drain_timeout == 0:
+            self._note_end()
             self._in_background = self._relay.ensure()
             return False
         self._stored.update(self.stored())
         left = max(0.0, deadline - System.monotonic())
-        number = self._relay.order("drain", seconds=left, stored=self._stored)
+        number = self._relay.order(
+            "drain", seconds=left, stored=self._stored, ended=self._ended, runs=self._requests
+        )
         answer = self._relay.answer(number, left + _GRACE, lambda: self._waiting(deadline))
         if answer is not None:
             self._late = not answer["done"] and System.monotonic() >= deadline
+            self._cannot_note = not answer["noted"]
+            self._noted = len(self._requests) if answer["noted"] else 0
+            self._take(answer["account"])
             return bool(answer["done"])
+        self._note_end()
         if self._relay.ensure():
             self._relay.tell("stop")
             self._late = True
@@ -693,6 +716,7 @@ class ControllerTransport(Transport):
                 max(0.0, deadline - System.monotonic()), threading.Event(), lambda: self._waiting(deadline)
             )
             self._obstacle = loop.failure
+            self._take(account(self._outbox, self._ledger))
             return done
         except (OutboxUnavailable, *PASSING):
             raise
@@ -725,27 +749,49 @@ class ControllerTransport(Transport):
 
     def _complete_unstored(self, code: str, run_id: int, publish: bool) -> bool:
         """Complete a run where no outbox could take note that this is wanted."""
-        if self._outbox is not None and (self._count_waiting() or (self._ledger and self._ledger.rejected())):
-            return False
         real = self.real_run(code, run_id)
         with self._interruptible():
+            if self._outbox is not None:
+                left = self._left()
+                if left["waiting"] or left["rejected"]:
+                    return False
             number = self._relay.order("complete", project=code, run_id=real, publish=publish)
             answer = self._relay.answer(number, self._drain_timeout or _GRACE) or {}
-            self._real[code, run_id] = answer.get("real", real)
-            if answer.get("url"):
-                self._urls[code, run_id] = answer["url"]
+            completed = bool(answer.get("completed"))
+            self._known[code, run_id] = _Known(answer.get("real", real), completed, answer.get("url"))
             if answer.get("problem"):
                 self._tell(answer["problem"])
-            return bool(answer.get("completed"))
+            return completed
         return False
 
     def _waiting(self, deadline: float) -> None:
-        self.on_wait(self._count_waiting, max(0.0, deadline - System.monotonic()))
+        # That it cannot be counted here is no reason to wait no longer.
+        with contextlib.suppress(OutboxUnavailable):
+            self.on_wait(self._count_waiting, max(0.0, deadline - System.monotonic()))
 
     def _count_waiting(self) -> int:
         assert self._outbox is not None
         assert self._ledger is not None
         return sum(entry.results for entry in self._outbox.count_pending(self._ledger).values())
+
+    def _end_relay(self, *, account: bool = False) -> None:
+        answer = self._relay.end(_GRACE, account=account)
+        self._has_ended = answer is not None
+        self._take(answer and answer["account"])
+
+    def _take(self, account: dict[str, Any] | None) -> None:
+        self._account = account
+        for project, run_id, *known in account["runs"] if account else ():
+            self._known[project, run_id] = _Known(*known)
+
+    def _run(self, code: str, run_id: int) -> _Known:
+        return self._known.get((code, run_id), _Known())
+
+    def _left(self) -> dict[str, Any]:
+        """How far delivery came: as the relay has said, which sees more than a process out of descriptors."""
+        assert self._outbox is not None
+        assert self._ledger is not None
+        return self._account or account(self._outbox, self._ledger)
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -777,11 +823,17 @@ class ControllerTransport(Transport):
             return False
         return True
 
-    def _forget_workers(self) -> None:
-        """Drop the tests of xdist workers that were stopped: those that died by themselves were reported."""
-        assert self._outbox is not None
-        for item in self._outbox.unfinished():
-            self._outbox.drop_unfinished(item)
+    def _note_end(self) -> None:
+        outbox, new = self._outbox, self._requests[self._noted :]
+        if outbox is not None and new:
+            self._noted = len(self._requests)
+            self._cannot_note = not self._note(lambda: outbox.note_end(self._ended, new))
+
+    def _rest(self) -> None:
+        """Leave no file of ours open that a test could close, but for the writer's."""
+        if self._outbox is not None and self._ledger is not None:
+            self._outbox.rest()
+            self._ledger.rest()
 
     def _left_nothing(self) -> bool:
         assert self._outbox is not None

@@ -338,3 +338,49 @@ def test_several_threads_put_at_once(outbox: Outbox, writer: Writer, ledger: Led
         thread.join()
     assert len(outbox.pending(ledger, 1000)) == 200
     assert not list((outbox.directory / "files").glob("*.part"))
+
+
+_CLOSING = """
+import os
+import sys
+from pathlib import Path
+from famacase_pytest.delivery.models import Attachment
+from famacase_pytest.delivery.outbox.store import Outbox
+
+outbox = Outbox.open(Path(sys.argv[1]))
+presence = outbox.presence_lock()
+assert presence.acquire()
+writer = outbox.writer("main-1", max_bytes=1 << 40)
+outbox.rest()
+writer.put("P", 1, "a", "{}")
+writer.begin("P", 1, "b", "{}")
+stored = writer.store(Attachment("r1", "a.txt", content=b"early"))
+os.closerange(3, 400)
+os.open(os.devnull, os.O_RDONLY)
+writer.put("P", 1, "b", "{}", [stored])
+os.closerange(3, 400)
+writer.put("P", 1, "c", "{}", [stored])
+outbox.renew_presence()
+assert presence.held
+writer.close()
+others = [os.open(os.devnull, os.O_RDONLY) for _ in range(9)]
+outbox.close()
+assert writer.stored == {"main-1": 1, **dict.fromkeys(list(writer.stored)[1:], 1)}, writer.stored
+for other in others:
+    os.fstat(other)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SQLite has no descriptors there")
+def test_descriptors_that_a_test_has_closed(outbox: Outbox, ledger: Ledger, child: Child):
+    """The process goes on in another database; both are read by whoever delivers, content by content."""
+    process = child(_CLOSING, outbox.directory)
+    assert process.wait(60) == 0
+    items = outbox.pending(ledger, 10)
+    assert sorted(ids(items)) == ["a", "b", "c"]
+    assert len({item.writer for item in items}) == 3
+    contents = [content_of(file) for item in items for file in outbox.attachments(item)]
+    assert sorted(contents) == [b"early", b"early"]
+    # What was begun in one and put in another is finished.
+    assert outbox.unfinished() == []
+    assert sum(outbox.count_stored().values()) == 3

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from famacase_pytest.delivery.descriptors import clear_of_others
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import FamacaseError
 
@@ -61,7 +62,7 @@ def create_database(path: str, schema: Schema) -> None:
         OutboxUnavailable: the directory cannot be written.
     """
     fresh = f"{path}.new"
-    with _translated(path):
+    with _translated(path), clear_of_others():
         for leftover in (fresh, f"{fresh}-journal", f"{fresh}-wal", f"{fresh}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 System.unlink(leftover)
@@ -89,6 +90,9 @@ class Database:
     A connection must not cross a fork: SQLite's picture of who holds which lock would be wrong on both sides.
     In a forked child every call raises OutboxUnavailable, and `close` lets go without touching the file.
 
+    A connection must not be used or closed either once a test has closed its descriptors, whose numbers may
+    be another file's by now: see `abandon`.
+
     Args:
         path: absolute; the file exists.
         schema: its tables. An older file is upgraded.
@@ -104,18 +108,12 @@ class Database:
     def __init__(self, path: str, schema: Schema) -> None:
         self.warning: str | None = None
         self._path = path
+        self._schema = schema
         self._pid = System.getpid()
         self._lock = threading.RLock()
-        with _translated(path):
-            System.stat(path)  # connect would make an empty file in the place of a missing one
-            self._connection = System.connect(
-                path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-            )
-        try:
-            self._set_up(schema)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._connection: sqlite3.Connection | None = None
+        self._is_closed = False
+        self._open()
 
     def connection(self) -> AbstractContextManager[sqlite3.Connection]:
         """The connection, this thread's alone as long as the context lasts."""
@@ -150,13 +148,49 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def close(self) -> None:
-        """Close the file; once more does nothing."""
+    def rest(self) -> None:
+        """Close the file until it is used again."""
         if System.getpid() != self._pid:
-            _keep_for_ever(self._connection)
+            self.abandon()
             return
         with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def close(self) -> None:
+        """Close the file; once more does nothing."""
+        self._is_closed = True
+        self.rest()
+
+    def abandon(self) -> None:
+        """Let go of the file without touching it.
+
+        This process cannot open it again: SQLite would share with a connection to the same file what it
+        knows of this one's descriptors.
+        """
+        if self._connection is not None:
+            keep_for_ever(self._connection)
+            self._connection = None
+            if System.getpid() == self._pid:
+                _abandoned_paths.add(self._path)
+
+    def _open(self) -> None:
+        if self._is_closed or self._path in _abandoned_paths:
+            raise _unavailable(self._path, "it was closed" if self._is_closed else "a test has closed it")
+        with _translated(self._path):
+            System.stat(self._path)  # connect would make an empty file in the place of a missing one
+            self._connection = System.connect(
+                self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+        try:
+            # SQLite opens its files when they are first used.
+            with clear_of_others():
+                self._set_up(self._schema)
+        except BaseException:
             self._connection.close()
+            self._connection = None
+            raise
 
     def _set_up(self, schema: Schema) -> None:
         version = self.number("PRAGMA user_version")
@@ -214,6 +248,13 @@ class _Using:
                 "Open the outbox anew in the child."
             )
         database._lock.acquire()
+        if database._connection is None:
+            try:
+                database._open()
+            except BaseException:
+                database._lock.release()
+                raise
+        assert database._connection is not None
         return database._connection
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -230,7 +271,7 @@ def _translated(path: str) -> Iterator[None]:
         raise _unavailable(path, error) from error
 
 
-def _unavailable(path: str, error: Exception) -> OutboxUnavailable:
+def _unavailable(path: str, error: Exception | str) -> OutboxUnavailable:
     return OutboxUnavailable(
         f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
         "Free disk space, correct the permissions, or point FAMACASE_OUTBOX_DIR to another directory."
@@ -247,12 +288,14 @@ def _statements(script: str) -> Iterable[str]:
 
 
 _abandoned: list[sqlite3.Connection] = []
+_abandoned_paths: set[str] = set()
 
 
-def _keep_for_ever(connection: sqlite3.Connection) -> None:
-    """Keep a parent's connection from being closed in this child, even when the interpreter ends.
+def keep_for_ever(connection: sqlite3.Connection) -> None:
+    """Keep a connection from being closed, even when the interpreter ends.
 
-    Closing it would have SQLite look after the parent's log file.
+    Closing a parent's in its child would have SQLite look after the parent's log file; closing one whose
+    descriptors are gone would close other files.
     """
     try:
         import ctypes

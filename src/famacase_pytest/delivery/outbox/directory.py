@@ -10,7 +10,8 @@ import threading
 from pathlib import Path
 from typing import Callable
 
-from famacase_pytest.delivery.outbox.database import OutboxGone, OutboxUnavailable
+from famacase_pytest.delivery.descriptors import Descriptors, clear_of_others
+from famacase_pytest.delivery.outbox.database import OutboxGone, OutboxUnavailable, keep_for_ever
 from famacase_pytest.delivery.system import System
 
 SESSION = "session.db"
@@ -214,6 +215,7 @@ class SessionLock:
         self._file = file
         self._pid = System.getpid()
         self._connection: sqlite3.Connection | None = None
+        self._descriptors = Descriptors(())
 
     @property
     def held(self) -> bool:
@@ -251,6 +253,7 @@ class SessionLock:
                 waited += _POLL
             self._check_there()
             self._connection, self._pid = connection, System.getpid()
+            self._descriptors = Descriptors.on(f"{self._directory}/{self._file}")
             return True
         except sqlite3.Error as error:
             # A directory that is renamed and removed this very moment shows in SQLite's errors first.
@@ -266,8 +269,25 @@ class SessionLock:
     def release(self) -> None:
         """Give the lock back; without it does nothing."""
         if self.held and self._connection is not None:
-            self._connection.close()
+            if self._descriptors.are_intact():
+                self._connection.close()
+            else:
+                keep_for_ever(self._connection)
             self._connection = None
+
+    def renew(self) -> None:
+        """Take the lock again if a test has closed its descriptor, by which the system has freed it.
+
+        Only for a lock that nobody waits for. It is another file then, made while the first one is there:
+        SQLite still has that one, by the number of its inode, for locked.
+        """
+        if self.held and not self._descriptors.are_intact():
+            self.release()
+            path = f"{self._directory}/{self._file}"
+            with contextlib.suppress(OSError, OutboxUnavailable):
+                with clear_of_others(), System.open_file(f"{path}.new", "wb"):
+                    System.replace(f"{path}.new", path)
+                self.acquire()
 
     def _check_there(self) -> None:
         with contextlib.suppress(OSError):
@@ -281,7 +301,8 @@ class SessionLock:
 
 def _try(connection: sqlite3.Connection) -> bool:
     try:
-        connection.execute("BEGIN EXCLUSIVE")
+        with clear_of_others():
+            connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         if "database is locked" in str(error):
             return False

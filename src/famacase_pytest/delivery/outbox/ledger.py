@@ -233,6 +233,12 @@ class Ledger:
         rows = self._database.rows("SELECT key, value FROM state")
         return {key: System.loads(value) for key, value in rows}
 
+    def rest(self) -> None:
+        """Close the database until it is used again."""
+        self._database.rest()
+        # The number has a meaning within one connection alone.
+        self._version = None
+
     def close(self) -> None:
         """Close the database; once more does nothing."""
         self._database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -42,14 +43,18 @@ class Reader:
     Args:
         directory: the session's.
         name: the writer's.
+        elsewhere: opens a content that another writer has stored; None where there is none.
 
     Attributes:
         last_change: when a change was last seen, by the monotonic clock.
     """
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(
+        self, directory: str, name: str, elsewhere: Callable[[str, int], BinaryIO] | None = None
+    ) -> None:
         self.name = name
         self.last_change = 0.0
+        self._elsewhere = elsewhere
         self._path = database_path(directory, name)
         self._blobs = Blobs(f"{directory}/files")
         self._lock = threading.RLock()
@@ -231,6 +236,16 @@ class Reader:
         return None if sha256 is None else partial(self._open, sha256, size)
 
     def _open(self, sha256: str, size: int) -> BinaryIO:
+        try:
+            return self.content(sha256, size)
+        except FileNotFoundError:
+            # A file may have been attached before the process had to go on with another database.
+            if self._elsewhere is None:
+                raise
+            return self._elsewhere(sha256, size)
+
+    def content(self, sha256: str, size: int) -> BinaryIO:
+        """Open a content that this writer has stored. Raises OSError."""
         with self._lock:
             return open_content(self._opened, self._blobs, sha256, size)
 
@@ -276,7 +291,7 @@ class Readers:
         """The one of the given writer."""
         reader = self._readers.get(name)
         if reader is None:
-            reader = self._readers[name] = Reader(self._directory, name)
+            reader = self._readers[name] = Reader(self._directory, name, self._content)
         return reader
 
     def each(
@@ -302,6 +317,12 @@ class Readers:
                     self.unreadable.pop(reader.name, None)
             self._close_idle()
         return found
+
+    def _content(self, sha256: str, size: int) -> BinaryIO:
+        for reader in list(self._readers.values()):
+            with contextlib.suppress(OSError):
+                return reader.content(sha256, size)
+        raise FileNotFoundError(f"the outbox has no content {sha256}")
 
     def close(self) -> None:
         """Close them all."""

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
@@ -40,6 +40,9 @@ _ROOM = MIB // 2
 
 # The status of a result that is sent while its test runs.
 IN_PROGRESS = "in_progress"
+
+# What a result has that did not pass.
+FAILED = frozenset({"failed", "invalid", "blocked"})
 
 # What is said of a test whose process ended without a word, such as by ``os._exit``.
 PROCESS_ENDED = "the process ended during this test"
@@ -84,6 +87,7 @@ class Outbox:
         self._readers = Readers(directory)
         self._pending = Pending(self._readers)
         self._given: list[Callable[[], None]] = []
+        self._presence: SessionLock | None = None
 
     @classmethod
     def create(cls, base: Path, meta: Mapping[str, Any]) -> Outbox:
@@ -200,7 +204,27 @@ class Outbox:
 
     def presence_lock(self) -> SessionLock:
         """Held by the controller as long as it lives: who can acquire it knows that the session is over."""
-        return self._lock("presence.lock")
+        self._presence = self._lock("presence.lock")
+        return self._presence
+
+    def renew_presence(self) -> None:
+        """Hold the presence lock again if a test has closed its file."""
+        if self._presence is not None:
+            self._presence.renew()
+
+    def rest(self) -> None:
+        """Close its databases, but for those of writers, until they are used again.
+
+        What is closed while tests run, no test can close behind SQLite's back.
+        """
+        self._readers.close()
+        self._database.rest()
+
+    def note_end(self, ended: str, requests: Iterable[tuple[str, int, bool]]) -> None:
+        """Note how the session has ended, and the runs to complete: project, id, and whether in public."""
+        self.set_meta(ended=ended)
+        for project, run_id, publish in requests:
+            self.request_completion(project, run_id, publish=publish)
 
     # What there is to deliver
 
@@ -271,6 +295,11 @@ class Outbox:
         """Forget a result of `unfinished`, whose process is gone: its test will not be reported."""
         with self._readers.lock:
             self._readers.of(item.writer).finish(item, None)
+
+    def drop_all_unfinished(self) -> None:
+        """Forget what a session that has ended left unfinished: what died by itself was reported."""
+        for item in self.unfinished():
+            self.drop_unfinished(item)
 
     def item(self, writer: str, seq: int) -> Item | None:
         """A stored result; None if it was replaced by a later one of its key."""
@@ -382,6 +411,39 @@ def is_anything_left(outbox: Outbox, ledger: Ledger) -> bool:
         or ledger.rejected()
         or open_runs(outbox, ledger)
     )
+
+
+def account(outbox: Outbox, ledger: Ledger) -> dict[str, Any]:
+    """How far delivery came, in values that JSON can hold.
+
+    Returns:
+        ``delivered``, ``waiting``, ``dropped`` (files) and ``open_runs`` are numbers. ``rejected`` has the
+        back end's reasons, ``reasons`` tells why others wait; ``statuses``, ``failed``, ``files``,
+        ``file_bytes`` and ``again`` are of the delivered results, see `Leftovers`. ``runs`` has of each run:
+        project, the session's id, the real one or None, whether it is completed, its public link.
+    """
+    state = ledger.state()
+    rejected = [entry.reason for entry in ledger.rejected()]
+    blocked = [entry["message"] for entry in state.get("blocked") or ()]
+    statuses, failed = outbox.outcomes(ledger, FAILED)
+    files, file_bytes = ledger.count_uploads()
+    return {
+        "delivered": outbox.count_done(ledger) - len(rejected),
+        "waiting": sum(entry.results for entry in outbox.count_pending(ledger).values()),
+        "dropped": outbox.count_dropped(),
+        "rejected": rejected,
+        "reasons": [*blocked, *filter(None, (state.get("missing"), state.get("away")))],
+        "statuses": statuses,
+        "failed": failed,
+        "files": files,
+        "file_bytes": file_bytes,
+        "again": max(0, outbox.count_files(ledger) - files),
+        "open_runs": len(open_runs(outbox, ledger)),
+        "runs": [
+            (*key, ledger.real_run(*key), ledger.is_completed(*key), ledger.public_url(*key))
+            for key in ((run.project, run.run_id) for run in outbox.runs())
+        ],
+    }
 
 
 def open_runs(outbox: Outbox, ledger: Ledger) -> list[Run]:

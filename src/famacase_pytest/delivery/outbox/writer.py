@@ -14,6 +14,7 @@ from functools import partial
 from io import BytesIO
 from typing import BinaryIO, Callable
 
+from famacase_pytest.delivery.descriptors import Descriptors
 from famacase_pytest.delivery.models import (
     MIB,
     Attachment,
@@ -99,8 +100,8 @@ class Writer:
     If the database cannot be made or written, all methods but `store` and `refresh` raise OutboxUnavailable:
     nothing of what they were given is stored.
 
-    A child that was forked gets a writer of its own, under another name, with its first call: nothing of the
-    parent's connection is touched there.
+    A child that was forked gets a database of its own, under another name, with its first call: nothing of
+    the parent's connection is touched there. So does a process in which a test has closed the descriptors.
 
     Args:
         directory: the session's, absolute.
@@ -109,6 +110,7 @@ class Writer:
 
     Attributes:
         name: the name in use, another one after a fork.
+        stored: how many results this process has stored, by the name in use when it did, each counted once.
         warning: None, or one line for people about the file system.
     """
 
@@ -121,18 +123,21 @@ class Writer:
         # It reads files of the system when it is first used, which may be under a fake file system.
         if not mimetypes.inited:
             mimetypes.init()
+        self.stored: dict[str, int] = {}
+        self._losses = itertools.count(1)
+        self._descriptors = Descriptors(())
         self._start(self._first_name)
 
     def begin(self, project: str, run_id: int, result_id: str, payload: str) -> None:
         """Store the unfinished result of a test that begins now; an earlier one of its key is replaced."""
-        self._after_fork()
+        self._ensure_own()
         self._database.change(
             "INSERT OR REPLACE INTO begun VALUES (?, ?, ?, ?)", (project, run_id, result_id, payload)
         )
 
     def drop_unfinished(self) -> None:
         """Forget the results that were begun here and not put: their tests will not be reported."""
-        self._after_fork()
+        self._ensure_own()
         self._database.change("DELETE FROM begun")
 
     def put(
@@ -142,7 +147,7 @@ class Writer:
 
         A result of the same project, run and id is replaced, and is delivered again if it was delivered.
         """
-        self._after_fork()
+        self._ensure_own()
         key = (project, run_id, result_id)
         if files or key in self._results:
             with self._database.transaction() as connection:
@@ -150,15 +155,11 @@ class Writer:
         else:
             self._database.change(_INSERT, (*key, payload))
         self._results.add(key)
-
-    @property
-    def stored(self) -> int:
-        """How many results this process has stored, each counted once."""
-        return len(self._results)
+        self.stored[self.name] = len(self._results)
 
     def store(self, source: Attachment) -> StoredFile:
         """Copy a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
-        self._after_fork()
+        self._ensure_own()
         name = clean_name(source.file_name)
         stored = StoredFile(source.ref, None, 0, name, clean_mime_type(source.mime_type, name))
         file = None
@@ -199,7 +200,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the database; once more does nothing."""
+        if not self._descriptors.are_intact():
+            self._database.abandon()
         self._database.close()
+        self._descriptors = Descriptors(())
 
     def _start(self, name: str) -> None:
         self._pid = System.getpid()
@@ -216,15 +220,21 @@ class Writer:
         except OSError:
             create_database(path, WRITER)
         self._database = Database(path, WRITER)
+        self._descriptors = Descriptors.on(path, f"{path}-wal", f"{path}-shm")
         self._results.update(self._database.rows("SELECT project, run_id, result_id FROM result"))
         self.name = name
         self.warning = self._database.warning
 
-    def _after_fork(self) -> None:
+    def _ensure_own(self) -> None:
         pid = System.getpid()
         if pid != self._pid:
-            self._database.close()
-            self._start(f"{self._first_name}-{pid}")
+            self.stored = {}
+        elif self._descriptors.are_intact():
+            return
+        self._database.abandon()
+        # The process's number comes last: whoever cleans up after the process takes it from there.
+        count = "" if pid != self._pid else f"-{next(self._losses)}"
+        self._start(f"{self._first_name}{count}-{pid}")
 
     def _store_file(self, file: OpenFile) -> tuple[str, int]:
         if file.size > SMALL:

@@ -31,6 +31,9 @@ FAILED_ROUNDS = 2
 # host.
 LAST_TRY = 5.0
 
+# Seconds in which a call that is under way at the end may still be answered.
+LAST_WORDS = 0.5
+
 # A back end that asks to be left alone for a while is there.
 _TOO_MANY = 429
 
@@ -113,10 +116,12 @@ class DeliveryLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        """End at once; calls in flight are abandoned, and what they carried stays in the outbox."""
+        """End; a call in flight that is not answered soon is abandoned, and what it carried stays."""
         self._stopped.set()
-        self._cancelled.set()
         self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(LAST_WORDS)
+        self._cancelled.set()
         if self._thread.is_alive():
             self._thread.join(2)
 

@@ -9,10 +9,11 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     environment      project, slug, seconds          -> id (or null)
     plan             project, plan_id, seconds       -> cases
     check_run        project, run_id, seconds        -> title, status  (or null)
-    drain            seconds, stored                 -> done
+    drain            seconds, stored, ended, runs    -> done, noted, account
     results          results, seconds                -> delivered, problems   (what no disk has room for)
     complete         project, run_id, publish        -> completed, url        (what no outbox notes)
-    stop, leave, end                                    are not answered
+    end              account (whether it is wanted)  -> account
+    stop, leave                                         are not answered
 
 An answer bears the number; one to a call that has failed has ``error`` instead.
 """
@@ -32,8 +33,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.store import Outbox, finish_all, is_anything_left
+from famacase_pytest.delivery.outbox.store import Outbox, account, finish_all, is_anything_left
 from famacase_pytest.delivery.relay.deliver import Delivery, UnstoredResults
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
 from famacase_pytest.errors import ApiError
@@ -45,6 +47,9 @@ _LAST_WORDS = 20.0
 # Seconds that a process may take to die when its pipe is closed, and between two looks at whether it has.
 _DYING = 2.0
 _LOOK = 0.05
+
+# What Linux calls PF_EXITING.
+_EXITING = 0x4
 
 _QUESTIONS = ("check_project", "environment", "plan", "check_run")
 
@@ -58,7 +63,7 @@ class _Orders:
         self._orders: list[dict[str, Any]] = []
         self.questions: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.closed = False
-        self.ended = False
+        self.end: dict[str, Any] | None = None
         self.left_alone = False
         self.stop = threading.Event()
         threading.Thread(target=self._read, name="famacase-orders", daemon=True).start()
@@ -72,7 +77,7 @@ class _Orders:
                 elif order["do"] == "stop":
                     self.stop.set()
                 elif order["do"] == "end":
-                    self.ended = True
+                    self.end = order
                 elif order["do"] == "leave":
                     self.left_alone = True
                 else:
@@ -85,19 +90,19 @@ class _Orders:
     @property
     def session_died(self) -> bool:
         """Whether the session's process died. The pipe alone does not tell: a test's child can hold it."""
-        if self.ended or self.left_alone:
+        if self.end or self.left_alone:
             return False
         # On Windows no test can fork, so there the pipe's end does tell.
         return self.closed if sys.platform == "win32" else not is_running(self._parent)
 
     def wait_for_death(self) -> bool:
-        """Whether the session's process died. Its pipe is closed a moment before that shows."""
-        return self.session_died or (not self.ended and are_gone({self._parent}, _DYING))
+        """Whether the session's process died. Its pipe may be closed a moment before that shows."""
+        return self.session_died or (not self.end and are_gone({self._parent}, _dying()))
 
     def next(self, timeout: float) -> dict[str, Any] | None:
         """The next order, or None after a while."""
         with self._condition:
-            if not self._orders and not self.ended and not self.closed:
+            if not self._orders and not self.end and not self.closed:
                 self._condition.wait(timeout)
             return self._orders.pop(0) if self._orders else None
 
@@ -135,10 +140,15 @@ def main() -> None:
         loop = open_loop(outbox, ledger, briefing, api, cancelled)
         _serve(outbox, ledger, loop, UnstoredResults(api, briefing["workers"]), orders)
         # Of a session that lives and has lost the pipe, the outbox is still in use.
-        is_over = orders.left_alone or orders.wait_for_death()
-        if is_over:
+        is_over = orders.end or orders.left_alone or orders.wait_for_death()
+        if is_over and not orders.end:
             _finish_alone(outbox, loop, orders, float(briefing["drain_timeout"]))
         loop.stop()
+        if orders.end:
+            # Its tests that are unfinished were not to be reported.
+            outbox.drop_all_unfinished()
+            wanted = orders.end["account"]
+            _answer(orders.end["number"], account=_account(outbox, ledger) if wanted else None)
         if is_over and not is_anything_left(outbox, ledger):
             outbox.remove()
     outbox.close()
@@ -169,11 +179,13 @@ def _serve(
     loop.start()
     while True:
         order = orders.next(1.0)
-        if order is None and (orders.ended or orders.closed or orders.session_died):
+        if order is None and (orders.end or orders.closed or orders.session_died):
             return
         if order is not None and order["do"] == "drain":
             loop.delivery.expected = order["stored"]
-            _answer(order["number"], done=loop.drain(order["seconds"], orders.stop))
+            noted = _noted(outbox, order)
+            done = loop.drain(order["seconds"], orders.stop)
+            _answer(order["number"], done=done, noted=noted, account=_account(outbox, ledger))
         elif order is not None and order["do"] == "complete":
             _answer(order["number"], **unstored.complete(order))
         elif order is not None:
@@ -185,12 +197,28 @@ def _serve(
             raise loop.failure
 
 
+def _noted(outbox: Outbox, order: dict[str, Any]) -> bool:
+    """Note how the session has ended; whether the disk takes it."""
+    try:
+        outbox.note_end(order["ended"], order["runs"])
+    except OutboxUnavailable:
+        return False
+    return True
+
+
+def _account(outbox: Outbox, ledger: Ledger) -> dict[str, Any] | None:
+    try:
+        return account(outbox, ledger)
+    except OutboxUnavailable:
+        return None  # then the session tries itself, and says why it cannot
+
+
 def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
     """Carry out orders where nothing can be stored: results come over the pipe, after the last test."""
     with open_api(briefing, threading.Event()) as api:
         _start_answering(api, orders)
         unstored = UnstoredResults(api, briefing["workers"])
-        while not orders.ended and not orders.closed and not orders.session_died:
+        while not orders.end and not orders.closed and not orders.session_died:
             order = orders.next(1.0)
             if order is not None and order["do"] == "results":
                 _answer(order["number"], **unstored.deliver(order, unstored.create_run))
@@ -316,6 +344,21 @@ def are_gone(processes: Collection[int], seconds: float) -> bool:
     return False
 
 
+def _dying() -> float:
+    """Seconds that a process may take to die once its pipe is closed, without being seen to die."""
+    try:
+        # Linux has a flag for it, where there are flags at all.
+        return 0.0 if _proc_state(os.getpid())[1] else _DYING
+    except OSError:
+        return _DYING
+
+
+def _proc_state(pid: int) -> tuple[bytes, int]:
+    # They stand behind the name, which may contain anything.
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+    return fields[0], int(fields[6])
+
+
 def is_running(pid: int) -> bool:
     """Whether a process of this machine lives; one that is dead and has not been waited for does not."""
     if sys.platform == "win32":
@@ -327,8 +370,8 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         return True
     try:
-        # The state stands behind the name, which may contain anything.
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] not in (b"Z", b"X")
+        state, flags = _proc_state(pid)
+        return state not in (b"Z", b"X") and not flags & _EXITING
     except OSError:
         told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
         return not told.stdout.startswith(b"Z")

@@ -11,13 +11,13 @@ import json
 import os
 import select
 import signal
-import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from typing import Any, Callable
 
+from famacase_pytest.delivery.descriptors import Descriptors, clear_of_others
 from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import PASSING
 
@@ -78,6 +78,7 @@ class RelayProcess:
     Attributes:
         briefing: as given, with the environment.
         trouble: why there is no relay; None as long as there can be one.
+        losses: how often a test has closed the pipes.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class RelayProcess:
     ) -> None:
         self.briefing = {**briefing, "environ": inherited(environ)}
         self.trouble: str | None = None
+        self.losses = 0
         self._launched = link
         self._owner = System.getpid()
         self._starts = 0
@@ -153,19 +155,17 @@ class RelayProcess:
         Returns:
             The answer; None if there is none in time, or if there is no relay any more.
         """
-        deadline = System.monotonic() + seconds
         while self.ensure() and self._link is not None:
             if number in self._answers:
                 return self._answers[number]
-            left = deadline - System.monotonic()
-            if left <= 0:
+            if seconds <= 0:
                 return None
             on_wait()
-            self._link.wait(min(left, _TICK))
+            seconds -= self._link.wait(min(seconds, _TICK))
         return self._answers.get(number)
 
     def tell(self, do: str) -> None:
-        """Say something that is not answered: ``stop`` (give up what it does), ``leave`` or ``end``."""
+        """Say something that is not answered: ``stop`` (give up what it does) or ``leave``."""
         if self.is_alive() and self._link is not None:
             self._link.write([_line({"do": do})])
 
@@ -180,17 +180,25 @@ class RelayProcess:
             self.tell("leave")
             self._drop()
 
-    def end(self, seconds: float) -> None:
-        """Tell it that the session is over, and see its end; after some seconds it is killed."""
-        if System.getpid() != self._owner or not self.is_alive() or self._link is None:
-            return
-        self.tell("end")
-        deadline = System.monotonic() + seconds
-        while self.is_alive() and System.monotonic() < deadline:
-            self._link.wait(_TICK)
+    def end(self, seconds: float, *, account: bool = False) -> dict[str, Any] | None:
+        """Tell it that the session is over, and see its end; after some seconds it is killed.
+
+        Args:
+            seconds: until then.
+            account: whether it shall tell how far delivery came.
+
+        Returns:
+            Its answer; None if there is none.
+        """
+        if System.getpid() != self._owner or not self.is_alive():
+            return None
+        number = self.order("end", account=account)
+        while self.is_alive() and self._link is not None and seconds > 0:
+            seconds -= self._link.wait(_TICK)
         if self._link is not None:
             self._link.kill()
         self._drop()
+        return self._answers.get(number)
 
     def _read(self) -> None:
         if self._link is None or System.getpid() != self._owner:
@@ -202,6 +210,10 @@ class RelayProcess:
         if self._link.last_words:
             self.trouble = f"The relay process died twice ({self._link.last_words})"
         if self._link.ended:
+            if self._link.is_lost:
+                # That one ends by itself, and it was no fault of it.
+                self._starts -= 1
+                self.losses += 1
             self._drop()
 
     def _drop(self) -> None:
@@ -230,19 +242,26 @@ class Link:
     Args:
         environ: of its process.
 
+    Attributes:
+        ended: whether nothing comes or goes through them any more.
+        is_lost: whether that is since a test has closed them.
+        last_words: what the process wrote that was no answer.
+
     Raises:
         Exception: of any kind, if no process can be started.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.ended = False
+        self.is_lost = False
         self.last_words = ""
         self._pid: int | None = None
         self._buffer = b""
         if not sys.executable:
             raise FileNotFoundError("sys.executable names no interpreter")
-        theirs_in, self._to = _pipe()
-        self._from, theirs_out = _pipe()
+        with clear_of_others():
+            theirs_in, self._to = _pipe()
+            self._from, theirs_out = _pipe()
         try:
             self._process = _Popen(
                 [sys.executable, "-I", "-c", _BOOT],
@@ -262,7 +281,7 @@ class Link:
         finally:
             System.close(theirs_in)
             System.close(theirs_out)
-        self._identities = {fd: _identity(fd) for fd in (self._to, self._from)}
+        self._descriptors = Descriptors((self._to, self._from))
         if _poll is not None:
             os.set_blocking(self._to, False)
             os.set_blocking(self._from, False)
@@ -272,8 +291,8 @@ class Link:
         waiting = memoryview(b"".join(lines))
         patience = _PATIENCE
         while waiting and not self.ended:
-            if not self._is_intact(self._to):
-                self.ended = True
+            if not self._descriptors.has(self._to):
+                self.ended = self.is_lost = True
                 return
             try:
                 waiting = waiting[System.write(self._to, waiting[:_CHUNK]) :]
@@ -288,8 +307,8 @@ class Link:
     def read(self) -> list[dict[str, Any]]:
         """The answers that have come since."""
         while not self.ended:
-            if not self._is_intact(self._from):
-                self.ended = True
+            if not self._descriptors.has(self._from):
+                self.ended = self.is_lost = True
                 break
             try:
                 if _poll is None and not _available(self._from):
@@ -308,10 +327,15 @@ class Link:
             self._pid = answer.get("pid", self._pid)
         return answers
 
-    def wait(self, seconds: float) -> None:
-        """Wait until there is something to read, or for some seconds."""
-        if not self.ended and self._is_intact(self._from):
-            self._wait_for(self._from, getattr(select, "POLLIN", 0), seconds)
+    def wait(self, seconds: float) -> float:
+        """Wait until there is something to read, or for some seconds.
+
+        Returns:
+            The seconds, counted and not measured since the clock may stand still; 0 if there is something.
+        """
+        if not self.ended and self._descriptors.has(self._from):
+            return self._wait_for(self._from, getattr(select, "POLLIN", 0), seconds)
+        return 0.0
 
     def reap(self) -> None:
         """Wait for the interpreter that has forked the relay."""
@@ -319,7 +343,7 @@ class Link:
             return
         looks = int(_PATIENCE / _LOOK)
         while self._process.poll() is None and looks > 0:
-            _wait(_LOOK)
+            _pause(_LOOK)
             looks -= 1
 
     def kill(self) -> None:
@@ -335,9 +359,9 @@ class Link:
     def close(self) -> None:
         """Close the pipes, unless a test has closed them, when their numbers may be another file's."""
         for fd in (self._to, self._from):
-            if self._is_intact(fd):
+            if self._descriptors.has(fd):
                 System.close(fd)
-        self._identities.clear()
+        self._descriptors = Descriptors(())
         self.reap()
         if self._process.returncode is None:
             # Not waited for, and on purpose: without a code Popen warns of it when it is collected.
@@ -352,21 +376,14 @@ class Link:
             return None
         return answer
 
-    def _is_intact(self, fd: int) -> bool:
-        """Whether the number still stands for our pipe: tests close all numbers, and others reuse them."""
-        try:
-            return fd in self._identities and _identity(fd) == self._identities[fd]
-        except OSError:
-            return False
-
     @staticmethod
-    def _wait_for(fd: int, event: int, seconds: float) -> None:
+    def _wait_for(fd: int, event: int, seconds: float) -> float:
         if _poll is None:
-            _wait(min(seconds, _LOOK))
-            return
+            _pause(min(seconds, _LOOK))
+            return min(seconds, _LOOK)
         poll = _poll()
         poll.register(fd, event)
-        poll.poll(seconds * 1000)
+        return 0.0 if poll.poll(seconds * 1000) else seconds
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
@@ -385,6 +402,14 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def _pause(seconds: float) -> None:
+    # A wait with a deadline goes by the clock, which the system's loader may have moved.
+    if _poll is None:
+        _wait(seconds)
+    else:
+        _poll().poll(seconds * 1000)
+
+
 def _import_path() -> list[str]:
     """Where the session imports from; a conftest may have put any object there."""
     return [
@@ -397,11 +422,6 @@ def _line(value: object) -> bytes:
 
 
 _encode = json.JSONEncoder().encode
-
-
-def _identity(fd: int) -> tuple[int, int, int]:
-    state = System.fstat(fd)
-    return (stat.S_IFMT(state.st_mode), state.st_dev, state.st_ino)
 
 
 def _apart() -> dict[str, Any]:
