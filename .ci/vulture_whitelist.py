@@ -28,6 +28,7 @@ _.exec_module
 
 # requests, urllib3 and sqlite3 read these.
 _.resolve_redirects
+_.verify
 _.pool_classes_by_scheme
 _.ConnectionCls
 _.isolation_level

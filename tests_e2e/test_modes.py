@@ -133,7 +133,8 @@ def test_a_plan_that_is_not_there_is_said_and_runs_everything(project, layer):
     # The back end makes no run of a plan that it does not have, so the results may wait.
     outcome = project.run(FAMACASE_TESTOPS_PLAN_ID="99", leaves=None)
     assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed")
-    assert "plan 99 could not be read, so all tests run" in outcome.output
+    assert outcome.output.count("plan 99 could not be read, so all tests run") == 1
+    assert outcome.output.count("/plans/99/cases") == 1
 
 
 # A back end that is not there, or refuses

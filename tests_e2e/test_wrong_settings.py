@@ -99,6 +99,30 @@ def test_a_token_that_cannot_be_sent_is_not_shown(suite, layer):
     assert "FAMACASE_REPORTER_TOKEN in the environment" in said
 
 
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--famacase-mod=testops", "--famacase-mode"),
+        ("--qase-testops-projet=X", "--qase-testops-project"),
+        ("--famacase-timout=3", "--famacase-timeout"),
+    ],
+)
+def test_a_mistyped_flag_is_answered_with_the_one_that_was_meant(suite, layer, flag, meant):
+    said = refused(suite.run("-s", flag), layer)
+    assert f"unrecognized arguments: {flag}" in said
+    assert f"did you mean: {meant}\n" in said
+
+
+def test_what_an_address_or_a_token_should_not_have(suite, layer, server):
+    suite.secrets |= {"rep_quoted_91f"}
+    said = refused(suite.run("-s", FAMACASE_REPORTER_TOKEN='"rep_quoted_91f"'), layer)
+    assert "holds a token with quotation marks around it" in said
+    said = refused(suite.run("-s", FAMACASE_API_URL="http//famacase.example.com"), layer)
+    assert "it must begin with http://, of which a colon or a slash is missing" in said
+    outcome = suite.run(FAMACASE_API_URL=f"{server.url}/api", leaves=[".famacase"])
+    assert outcome.lines("ends in /api, and /api/v1/reporter/v1 is added to it")
+
+
 def test_unknown_names_are_warned_about_with_the_nearest_known_one(suite, layer):
     suite.write_json("famacase.config.json", {"testops": {"run": {"titel": "x"}}, "modus": "off"})
     outcome = suite.run("-s", FAMACASE_TESTOPS_RUN_TITEL="x", FAMACASE_TIMEOUTS="3", FAMACASE_XYZZY="1")

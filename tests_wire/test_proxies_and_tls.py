@@ -50,10 +50,11 @@ def test_a_proxy_that_wants_credentials_refuses(make_api, server, monkeypatch):
 
 def test_a_proxy_that_opens_no_tunnel_is_told(make_api, server, monkeypatch):
     monkeypatch.setenv("https_proxy", server.url.replace("//", "//me:geheim@"))
-    server.script.extend([Say(407)] * 3)
-    with pytest.raises(Unreachable, match=r"the proxy: .*407") as caught:
+    server.script.append(Say(407))
+    with pytest.raises(Unreachable, match=r"in 1 attempt; the last: the proxy: it wants .*407") as caught:
         make_api("https://famacase.example.invalid").get_project("SMOKE")
     assert "geheim" not in str(caught.value)
+    assert "Nothing was sent. Put them into HTTPS_PROXY" in str(caught.value)
     assert server.requests[0].headers["Authorization"] is None  # the token is for the far end only
 
 
@@ -85,13 +86,16 @@ def tls_server(certificate):
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_tried_again(make_api, tls_server):
-    with pytest.raises(Unreachable, match=r"1 attempt; the last: .*CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(Unreachable, match=r"1 attempt; the last: .*certificate is not trusted") as caught:
         make_api(tls_server.url).get_project("SMOKE")
+    assert "Nothing was sent." in str(caught.value)
+    assert "REQUESTS_CA_BUNDLE, SSL_CERT_FILE or CURL_CA_BUNDLE" in str(caught.value)
     assert tls_server.requests == []
 
 
-def test_requests_ca_bundle_is_honoured(make_api, tls_server, certificate, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"])
+def test_a_bundle_of_the_environment_is_honoured(variable, make_api, tls_server, certificate, monkeypatch):
+    monkeypatch.setenv(variable, str(certificate[0]))
     assert make_api(tls_server.url).get_project("SMOKE")["id"] == 7
 
 
@@ -99,6 +103,12 @@ def test_a_ca_bundle_that_does_not_exist_is_named(make_api, tls_server, monkeypa
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(Unreachable, match=r"1 attempt; .*/nowhere/ca\.pem"):
         make_api(tls_server.url).get_project("SMOKE")
+
+
+def test_https_to_a_port_that_speaks_http(make_api, server):
+    with pytest.raises(Unreachable, match="1 attempt; the last: https was spoken to a port") as caught:
+        make_api(server.url.replace("http:", "https:")).get_project("SMOKE")
+    assert "Nothing was sent. Write http:// instead of https://" in str(caught.value)
 
 
 @pytest.mark.parametrize("where", ["", "headers", "body"])

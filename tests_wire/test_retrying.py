@@ -44,7 +44,22 @@ def test_a_dead_host_is_named_without_the_noise_of_the_libraries(make_api):
     assert "127.0.0.1:1 got no usable answer in 3 attempts; the last: [Errno 111] Connection refused." in str(
         caught.value
     )
+    assert "Nothing was sent. Check the network" in str(caught.value)
     assert caught.value.status is None
+
+
+def test_a_name_that_nobody_knows(make_api):
+    with pytest.raises(Unreachable, match="the last: the host cannot be resolved ") as caught:
+        make_api("http://famacase.invalid").create_run("SMOKE", {}, "key")
+    assert "Nothing was sent. Check the address (FAMACASE_API_URL)" in str(caught.value)
+    assert "is not known" not in str(caught.value), "no word on the run"
+
+
+def test_a_connection_that_breaks_may_have_brought_something(make_api, server):
+    server.script.extend([Reset()] * 3)
+    with pytest.raises(Unreachable, match="Whether the run was created is not known") as caught:
+        make_api().create_run("SMOKE", {}, "key")
+    assert "Nothing was sent" not in str(caught.value)
 
 
 def test_cancelling_ends_a_call_in_flight(make_api, server):

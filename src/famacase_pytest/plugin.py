@@ -22,14 +22,19 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .activation import prepare
-    from .settings.options import add_options, add_orchestration, record
+    from .settings.options import add_options, add_orchestration, intended, record
     from .upstream import option_registration
 
     config = pluginmanager.get_plugin("pytestconfig")
     assert isinstance(config, pytest.Config)
     prepare(config)
-    add_options(parser.getgroup("famacase", "reporting to Famacase"), record(option_registration()))
+    group, recorded = parser.getgroup("famacase", "reporting to Famacase"), record(option_registration())
+    add_options(group, recorded)
     add_orchestration(parser)
+    meant = intended(config.invocation_params.args, group, recorded)
+    if meant:
+        # pytest shows it below its error about the flag.
+        parser.extra_info["did you mean"] = meant
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -165,7 +165,8 @@ class Notices:
             reporter.write_line(f"famacase: {self._text(line)}", **({} if good else {"yellow": True}))
 
     def _text(self, line: str) -> str:
-        return " ".join(self._scrub(line).splitlines())
+        # A server's text, or a title, may hold control characters.
+        return "".join(c if c.isprintable() else " " for c in self._scrub(line))
 
 
 class Progress:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from famacase_pytest import __version__
@@ -11,6 +13,23 @@ def test_wrong_arguments_end_with_2(line: str) -> None:
     with pytest.raises(SystemExit) as raised:
         main(line.split())
     assert raised.value.code == 2
+
+
+def test_wrong_arguments_show_the_usage_of_their_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resend", "--nonsense"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: famacase resend ")
+    assert "famacase resend: error: unrecognized arguments: --nonsense" in said
+
+
+def test_a_demo_without_the_extra_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As import itself finds a package that is not there.
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["demo"]) == 1
+    assert "pip install 'famacase-pytest[server]'" in capsys.readouterr().err
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,10 @@ def test_a_source_reads_like_a_place(source: Source, text: str) -> None:
     ("content", "said"),
     [
         (b'{\n  "mode": testops\n}', ["line 2, column 11", "invalid JSON"]),
-        (b'{"mode": "testops",}', ["line 1, column 2", "invalid JSON"]),
+        (b'{"mode": "testops",}', ["line 1, column 2", "invalid JSON", "no comma before a closing bracket"]),
+        (b'{"testops": [1, 2, ]}', ["line 1", "invalid JSON", "no comma before a closing bracket"]),
+        (b'{\n  // where\n  "mode": "testops"}', ["line 2, column 3", "JSON has no comments"]),
+        (b"{'mode': 'testops'}", ["line 1, column 2", "JSON has double quotation marks"]),
         (b"", ["is empty"]),
         (b"[]", ["must hold a JSON object, not a list"]),
         (b'"testops"', ["not text"]),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FamacaseError
+from ..server import check_extra
 from ..server.process import ServerProcess
 
 PROJECT, TOKEN = "SMOKE", "rep_local"
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if the run arrived complete, 1 if not. The sample has failing tests, so pytest's own exit code is 1.
     """
+    check_extra()
     # No proxy leads to a back end of this machine.
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]

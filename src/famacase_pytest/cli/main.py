@@ -38,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 1 for a failure, 130 after Ctrl-C. argparse exits with 2 on wrong
         arguments.
     """
-    parsed = _parser().parse_args(arguments)
+    parsed, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        # Of the command itself: the usage of all commands would not help.
+        parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(parsed.run(parsed))
     except FamacaseError as error:
@@ -57,5 +60,5 @@ def _parser() -> argparse.ArgumentParser:
     for name, text, add_arguments, run in _COMMANDS:
         command = group.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         add_arguments(command)
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, parser=command)
     return parser

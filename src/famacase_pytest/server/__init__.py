@@ -7,6 +7,7 @@ the extra ``server``; importing this module does not, calling `serve` or `create
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,18 @@ def _needing_extra(module: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
-        raise ServerExtraMissing(
-            f"The local back end and its reports need the package {error.name}, which is not installed. "
-            "Install it with the rest: pip install 'famacase-pytest[server]'"
-        ) from error
+        raise _missing(error.name) from error
+
+
+def check_extra() -> None:
+    """Raise ServerExtraMissing if the local back end cannot run here; nothing of it is imported."""
+    for package in ("fastapi", "jinja2", "sqlalchemy", "uvicorn"):
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package)
+
+
+def _missing(package: str | None) -> ServerExtraMissing:
+    return ServerExtraMissing(
+        f"The local back end and its reports need the package {package}, which is not installed. "
+        "Install it with the rest: pip install 'famacase-pytest[server]'"
+    )

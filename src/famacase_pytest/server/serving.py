@@ -39,6 +39,11 @@ def serve(settings: Settings) -> None:
     try:
         listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
     except OSError as error:
+        if isinstance(error, socket.gaierror):
+            raise CannotServe(
+                f"The back end cannot listen on {host}: it is no address of this machine, and no name of one "
+                f"({error.strerror}). It did not start. Correct --host."
+            ) from error
         raise CannotServe(
             f"The back end cannot listen on {host} port {port}: {error.strerror or error}. It did not start. "
             "Stop what uses the port, or let --port 0 take a free one."

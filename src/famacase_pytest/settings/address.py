@@ -27,6 +27,9 @@ def normalise(text: str) -> str:
         raise ValueError("it must not contain spaces, control characters, backslashes or quotation marks")
     if "?" in address or "#" in address:
         raise ValueError("it must not have a query or a fragment")
+    mistyped = re.match(r"(https?)(:/?(?![/\d])|/)", address, re.IGNORECASE)
+    if mistyped:
+        raise ValueError(f"it must begin with {mistyped[1]}://, of which a colon or a slash is missing")
     scheme, marker, rest = address.partition("://")
     if not marker:
         scheme, rest = "", address

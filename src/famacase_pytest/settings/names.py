@@ -37,12 +37,18 @@ def warnings(inputs: Inputs, known_upstream: Collection[str]) -> list[str]:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """The end of a message, such as " Did you mean mode?", or "" if no known name is near."""
+    found = closest(name, known)
+    return f" Did you mean {found}?" if found else ""
+
+
+def closest(name: str, known: Collection[str]) -> str:
+    """The known name that is nearest, "" if none is near."""
     # Imported late: a session without a mistake does not need it.
     import difflib
 
     folded = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.75)
-    return f" Did you mean {folded[found[0]]}?" if found else ""
+    return folded[found[0]] if found else ""
 
 
 def _variables(environ: Mapping[str, str], known_upstream: Collection[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
+from .names import closest
 from .table import OWN, Row
 
 _ORCHESTRATION: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -135,6 +136,20 @@ def add_orchestration(parser: Any) -> None:
         group.addoption(*names, **attributes)
     for name, purpose in _ORCHESTRATION_KEYS.items():
         parser.addini(name, purpose, default="")
+
+
+def intended(arguments: Iterable[object], group: OptionTarget, recorded: Iterable[Option]) -> str:
+    """The flags that were probably meant by those of ours and of upstream's that do not exist; "" for none.
+
+    Args:
+        arguments: of the command line.
+        group: any option group of pytest's.
+        recorded: the result of `record` for upstream, whose flags may be registered later.
+    """
+    known = {*_taken(group), *(option.flag for option in recorded)}
+    given = {str(argument).partition("=")[0] for argument in arguments}
+    strange = sorted(flag for flag in given - known if flag.startswith(("--famacase-", "--qase-")))
+    return ", ".join(filter(None, (closest(flag, known) for flag in strange)))
 
 
 def _help(row: Row) -> str:

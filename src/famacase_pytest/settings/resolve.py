@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -343,6 +344,12 @@ def _exposed(settings: Settings) -> Iterator[str]:
         yield (
             f"{settings.api_url.source} is {url}: over http anybody on the way can read the token and "
             "the results. Use https."
+        )
+    beginning = re.search(r"/api(/v1(/reporter)?)?$", url)
+    if beginning:
+        yield (
+            f"{settings.api_url.source} ends in {beginning[0]}, and {address.REPORTER_PATH} is added to it. "
+            f"If the back end answers 404, take {beginning[0]} off."
         )
     sources = {settings.tokens.source_for(code) for code in settings.projects}
     for source in sorted(str(source) for source in sources if source and source.of_qase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,12 +284,24 @@ def _read(path: Path) -> dict[str, Any]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise SettingsError(f"{path.name}, {place}: invalid JSON ({error.msg}): {consequence}") from None
+        what = f"{error.msg}{_json_hint(text, error.pos)}"
+        raise SettingsError(f"{path.name}, {place}: invalid JSON ({what}): {consequence}") from None
     except RecursionError:
         raise SettingsError(f"{path.name} is nested too deeply: {consequence}") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{path.name} must hold a JSON object, not {_json_kind(document)}: {consequence}")
     return document
+
+
+def _json_hint(text: str, position: int) -> str:
+    """What people often take for JSON, if it stands at the place of an error."""
+    before, after = text[:position].rstrip(), text[position:].lstrip()
+    if after.startswith(("//", "/*", "#")):
+        return "; JSON has no comments"
+    # Python names the place of the comma, or of what follows on it.
+    if re.match(r",\s*[}\]]", after) or (before.endswith(",") and after[:1] in ("}", "]")):
+        return "; JSON has no comma before a closing bracket"
+    return "; JSON has double quotation marks" if after.startswith("'") else ""
 
 
 def _copied(value: object) -> object:

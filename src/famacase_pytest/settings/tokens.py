@@ -14,6 +14,7 @@ from .table import BY_NAME
 TOKEN_PLACEHOLDER = "famacase-holds-the-token"
 """What upstream is given in place of a token: it checks that there is one, and writes it into debug logs."""
 
+_QUOTES = "\"'`"
 _LONGEST_FILE = 64 * 1024
 _RECOGNISABLE = 8
 """Characters from which on a token is searched for inside other text; a shorter one would match by chance."""
@@ -151,6 +152,8 @@ def _checked(value: object, source: Source, which: str = "") -> _Held:
     token = value.strip() if isinstance(value, str) else ""
     if not given(token):
         what = f"holds no text as the token {which}".rstrip()
+    elif token[0] in _QUOTES or token[-1] in _QUOTES:
+        what = f"holds a token {which}with quotation marks around it"
     elif not token.isprintable() or any(character.isspace() for character in token):
         what = f"holds a token {which}with spaces or control characters in it"
     elif not token.isascii():

@@ -428,12 +428,14 @@ class ReporterApi:
             return value_of(answer, read, call, target, self._root + path, auth.scrub)
 
         failures = 0
+        sent = False
         while True:
             try:
                 return attempt()
             except NoAnswer as error:
                 last = error
             failures += 1
+            sent = sent or last.sent
             if not last.again or failures >= retry.attempts or self._cancelled.is_set():
                 break
             wait = retry.wait(failures, last.retry_after)
@@ -443,9 +445,12 @@ class ReporterApi:
             if self._cancelled.wait(wait):
                 break
         times = "1 attempt" if failures == 1 else f"{failures} attempts"
+        remedy = last.remedy or (
+            "Check the network, the server and the address (FAMACASE_API_URL), then send again."
+        )
         raise Unreachable(
-            f"{target} got no usable answer in {times}; the last: {last}. {call.unsure} "
-            "Check the network, the server and the address (FAMACASE_API_URL), then send again.",
+            f"{target} got no usable answer in {times}; the last: {last}. "
+            f"{call.unsure if sent else 'Nothing was sent.'} {remedy}",
             status=last.status,
             detail=str(last),
             # As the server has it, but no longer than it is obeyed within a call.

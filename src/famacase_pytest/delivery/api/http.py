@@ -9,6 +9,7 @@ call then fails at once.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -25,7 +26,7 @@ from requests.auth import AuthBase
 from urllib3 import HTTPResponse, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
 from famacase_pytest.delivery.api.multipart import PartUnreadable
 from famacase_pytest.delivery.api.retry import Clock
@@ -47,6 +48,13 @@ _PERMANENT = (
     requests.exceptions.MissingSchema,
     requests.exceptions.UnrewindableBodyError,
 )
+
+
+# No connection stands yet.
+_UNSENT = (ConnectionRefusedError, NewConnectionError, ConnectTimeoutError, ProxyError)
+
+# What a port that does not speak TLS makes of it, in the words of several OpenSSLs.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
 
 class TokenAuth(AuthBase):
@@ -97,6 +105,8 @@ class NoAnswer(Exception):
         again: False if another attempt would end in the same way.
         status: of the answer, None if there was none.
         retry_after: seconds that the server asked for, None if it did not.
+        sent: False if the request cannot have reached the server.
+        remedy: what to do about it; "" if nothing more is known.
     """
 
     def __init__(
@@ -105,8 +115,13 @@ class NoAnswer(Exception):
         again: bool = True,
         status: int | None = None,
         retry_after: float | None = None,
+        *,
+        sent: bool = True,
+        remedy: str = "",
     ) -> None:
         super().__init__(cause)
+        self.sent = sent
+        self.remedy = remedy
         self.again = again
         self.status = status
         self.retry_after = retry_after
@@ -290,6 +305,9 @@ class Http:
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+        if not any(map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))):
+            # Those two requests reads itself, this one it does not.
+            self._session.verify = os.environ.get("SSL_CERT_FILE") or True
         adapter = _Adapter(pool_connections=connections, pool_maxsize=connections)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -346,7 +364,7 @@ class Http:
             except PartUnreadable:
                 raise  # of the body, not of the exchange
             except Exception as error:  # noqa: BLE001 (a library that fakes HTTP may raise anything)
-                failure = NoAnswer(auth.scrub(_describe(error)), _may_pass(error))
+                failure = _failure(error, auth.scrub)
         # Raised here, where the library's exception is out of sight: its text, its request and its frames
         # hold the Authorization header and the proxy's password.
         raise _ended(exchange, bounds) or failure
@@ -384,6 +402,44 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield step
         inner = [getattr(step, "reason", None), *step.args, step.__cause__]
         step = next((one for one in inner if isinstance(one, BaseException)), None)
+
+
+def _failure(error: BaseException, scrub: Callable[[str], str]) -> NoAnswer:
+    """What an exchange that an exception has ended is told as."""
+    chain = list(_chain(error))
+    inmost = chain[-1]
+    text = _describe(error)
+    if isinstance(inmost, ssl.SSLCertVerificationError):
+        return NoAnswer(
+            f"the server's certificate is not trusted ({inmost.verify_message})",
+            again=False,
+            sent=False,
+            remedy="If your own authority has signed it, name the file of that authority's certificate in "
+            "REQUESTS_CA_BUNDLE, SSL_CERT_FILE or CURL_CA_BUNDLE.",
+        )
+    if isinstance(inmost, ssl.SSLError) and inmost.reason in _NO_TLS:
+        return NoAnswer(
+            "https was spoken to a port that does not speak it",
+            again=False,
+            sent=False,
+            remedy="Write http:// instead of https:// into FAMACASE_API_URL, or the port of https.",
+        )
+    if isinstance(inmost, socket.gaierror):
+        where = "the proxy's host" if text.startswith("the proxy: ") else "the host"
+        return NoAnswer(
+            f"{where} cannot be resolved ({inmost.strerror})",
+            sent=False,
+            remedy="Check the address (FAMACASE_API_URL), and the network of this machine.",
+        )
+    if "Tunnel connection failed: 407" in str(inmost):
+        return NoAnswer(
+            "the proxy: it wants a user name and a password (407)",
+            again=False,
+            sent=False,
+            remedy="Put them into HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT), or the host into NO_PROXY.",
+        )
+    unsent = any(isinstance(one, _UNSENT) for one in chain)
+    return NoAnswer(scrub(text), _may_pass(error), sent=not unsent)
 
 
 def _may_pass(error: BaseException) -> bool:
