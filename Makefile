@@ -39,7 +39,7 @@ matrix: $(STAMP)
 # The site in .site, with the settings as they are now; what does not fit together fails. ARGS=serve shows it as it is
 # written.
 docs: $(STAMP)
-	$(BIN)/python -m mkdocs $(or $(ARGS),build --strict)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build --strict)
 
 # Pictures of the pages for README and docs; needs a Chromium.
 screenshots: $(STAMP)

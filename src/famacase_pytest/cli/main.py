@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 1 for a failure, 130 after Ctrl-C. argparse exits with 2 on wrong
         arguments.
     """
-    parsed, unknown = _parser().parse_known_args(arguments)
+    parsed, unknown = command_parser().parse_known_args(arguments)
     if unknown:
         # Of the command itself: the usage of all commands would not help.
         parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="famacase", description="Runs, results and a local back end of Famacase."
     )
