@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from test_guards import run_without
 
@@ -102,3 +104,48 @@ def test_a_hidden_parameter(project, runs, pair):
     assert project.run().code == 0
     (result,) = runs.results(runs.only())
     assert result["params"] == {"text": "x-y-z", "thing": "thing0"}
+
+
+def test_a_secret_one_is_masked(project, runs):
+    project.write(
+        test_secret="""
+            import pytest
+            from qase.pytest import qase
+
+            @qase.fields(("token", "secret Token"))
+            @pytest.mark.parametrize("password", ["Se cret/ü"])
+            def test_secret(password, tmp_path):
+                qase.attach((password.encode(), "text/plain", f"{password}.txt"))
+                with qase.step(f"enter {password}", "secret Token"):
+                    assert password == "other"
+        """
+    )
+    found = []
+    for workers in ("0", "1"):
+        project.run(f"-n{workers}", FAMACASE_MASK="password,token")
+        (result,) = runs.results(runs.only())
+        text = json.dumps(result, ensure_ascii=False)
+        for secret in ("Se cret", "se_cret", "Se_cret", "secret Token", "ü"):
+            assert secret not in text
+        assert result["params"] == {"password": "***"}
+        assert result["fields"] == {"token": "***"}
+        assert result["steps"][0]["data"]["action"] == "enter ***"
+        found.append(result["signature"])
+    assert found[0] == found[1]
+    assert found[0].endswith("test_secret[***]::{password:***}")
+
+
+@pytest.mark.parametrize("status", [None, "blocked"])
+def test_a_muted_test(project, runs, status):
+    project.write(
+        test_muted="""
+            from qase.pytest import qase
+
+            @qase.muted()
+            def test_muted(): assert False
+        """
+    )
+    assert project.run(FAMACASE_MUTED_STATUS=status).code == 1
+    (result,) = runs.results(runs.only())
+    assert (result["muted"], result["fields"]) == (True, {"muted": "true"})
+    assert result["execution"]["status"] == (status or "failed")

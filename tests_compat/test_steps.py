@@ -248,6 +248,14 @@ def test_coroutines_and_tasks(project, runs, plugin, workers):
     assert found["test_below_a_fixture"] == [("resource", "passed", [waited("a"), waited("b")])]
 
 
+def test_pages_of_a_conftest_where_the_command_line_has_the_address(project, runs, layer):
+    project.write(pages=PAGES, conftest=CONFTEST, test_async=ASYNC)
+    arguments = ("-k", "test_fails", f"--famacase-api-url={layer.url}")
+    assert project.run(*ASYNCIO, *arguments, FAMACASE_API_URL=None).code == 1
+    (steps,) = trees(runs).values()
+    assert steps == [("open page", "passed"), ("outer", "failed", [("break", "failed")])]
+
+
 def test_task_groups_of_trio(project, runs):
     project.write(
         test_trio="""

@@ -67,6 +67,16 @@ def _prepare(config: pytest.Config) -> None:
         config.stash[_EARLY] = install_early()
 
 
+def foresee(config: pytest.Config) -> None:
+    """Prepare for the conftest files that are imported next, if the command line switches reporting on."""
+    if _EARLY not in config.stash:
+        with contextlib.suppress(Exception):
+            if preview(os.environ, _files(config), vars(config.known_args_namespace)).active:
+                from .upstream.patches import install_early
+
+                config.stash[_EARLY] = install_early()
+
+
 def begin(config: pytest.Config) -> Session | None:
     """Decide, and bring it about.
 

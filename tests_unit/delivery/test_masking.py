@@ -119,6 +119,8 @@ def test_a_long_value_that_pytest_has_shortened(mask):
         ("{'password': b'ab'}", "{'password': '***'}"),
         ("User(name='me', password='ab')", "User(name='me', password='***')"),
         ("password   = 'ab'", "password   = '***'"),
+        # As subtests are called.
+        ("of it (password='ab', n=1)", "of it (password='***', n=1)"),
         ('{"password": "not ended', '{"password": "***"'),
         ("https://x/?a=1&token=ab%20c&b=2#f", "https://x/?a=1&token=***&b=2#f"),
         ("https://x/?token=ab 'https://x?TOKEN=cd'", "https://x/?token=*** 'https://x?TOKEN=***'"),

@@ -226,6 +226,12 @@ class TestPreview:
         (tmp_path / "qase.config.json").write_text('{"mode": "testops"}')
         assert preview({}, ConfigFiles(tmp_path)) == Preview(active=True, needs_backend=True)
 
+    def test_of_the_command_line(self, tmp_path: Path) -> None:
+        files = ConfigFiles(tmp_path)
+        options = {"famacase_api_url": "h.example", "qase_mode": "testops"}
+        assert preview({}, files, options) == Preview(active=True, needs_backend=True)
+        assert preview({}, files, {"famacase_api_url": None, "verbose": 1}) == Preview()
+
     def test_of_a_broken_file(self, tmp_path: Path) -> None:
         (tmp_path / "qase.config.json").write_text("{")
         assert preview({"FAMACASE_API_URL": "h.example"}, ConfigFiles(tmp_path)) == Preview()

@@ -169,7 +169,20 @@ class Screening:
                 files.append(replace(source, file_name=name))
             if source.ref in captured.copies:
                 copies[source.ref] = replace(captured.copies[source.ref], file_name=clean_name(name))
-        return CapturedResult(mask.masked(captured.payload, secrets), tuple(files), copies)
+        payload = mask.masked(captured.payload, secrets)
+        _rename(payload, {source.ref: clean_name(source.file_name) for source in files})
+        return CapturedResult(payload, tuple(files), copies)
+
+
+def _rename(payload: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Give attachments their names by ref: what a payload has of one is cut at the last slash."""
+    owners = [payload]
+    while owners:
+        owner = owners.pop()
+        for entry in owner.get("attachments") or ():
+            entry["file_name"] = names.get(entry["id"], entry["file_name"])
+        for step in owner.get("steps") or ():
+            owners += [step, step.get("execution") or {}]
 
 
 def _read(source: Attachment) -> tuple[bytes, Origin | None]:

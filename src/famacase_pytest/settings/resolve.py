@@ -57,16 +57,24 @@ class Preview(NamedTuple):
     needs_backend: bool = False
 
 
-def preview(environ: Mapping[str, str], files: ConfigFiles) -> Preview:
+def preview(
+    environ: Mapping[str, str], files: ConfigFiles, options: Mapping[str, object] | None = None
+) -> Preview:
     """Look at environment and files; what is wrong with them is left to `resolve`.
 
     Args:
         environ: the process environment.
-        files: not read if there is neither a Famacase variable nor a `famacase.config.json`.
+        files: not read if there is neither a Famacase variable nor flag nor a `famacase.config.json`.
+        options: the namespace of pytest's command line as a mapping, as far as it is known.
     """
-    if not any(name.startswith("FAMACASE_") for name in environ) and not files.exists(FAMACASE_FILE):
+    flags = {name: value for name, value in (options or {}).items() if name.startswith("famacase_") and value}
+    if (
+        not flags
+        and not any(name.startswith("FAMACASE_") for name in environ)
+        and not files.exists(FAMACASE_FILE)
+    ):
         return Preview()
-    inputs = Inputs(environ, {}, files)
+    inputs = Inputs(environ, options or {}, files)
     try:
         decision = decide(inputs)
     except SettingsError:
