@@ -72,3 +72,6 @@ _.place_as
 _.pytestmark
 result_reporter
 _.put_nowait
+
+# Authors of back ends subclass it.
+ClientConformance

@@ -33,6 +33,9 @@ The session reports to Famacase when an address is known, from the first of:
 5. `"famacase": {"apiUrl": ...}` in `famacase.config.json`
 6. `"testops": {"api": {"host": ...}}` in `famacase.config.json`
 
+`famacase.client.class` (`FAMACASE_CLIENT_CLASS`) names another back end and stands for an address, whatever
+address is set; see backends.md.
+
 The address may be a bare host (https is assumed, http if the host is this machine), a host with a port, a
 URL, or a URL that ends in `/api/v1/reporter/v1`. An address of `qase.io` or below it is refused.
 

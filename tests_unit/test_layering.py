@@ -14,7 +14,7 @@ import pytest
 import famacase_pytest
 
 PACKAGE = Path(famacase_pytest.__file__).parent
-ROOMS = ("settings", "upstream", "delivery", "orchestration", "integrations", "server", "cli")
+ROOMS = ("settings", "upstream", "delivery", "orchestration", "integrations", "clients", "server", "cli")
 
 # What a room, or a module of it, may import of this package beside itself; "" is its version. Modules above
 # the rooms are not listed: they may import any room but the command line, and the server, which it starts.
@@ -23,6 +23,7 @@ ALLOWED = {
     "resolver": {"errors"},
     "__init__": {"integrations"},
     "integrations": {"errors", "resolver", "delivery"},
+    "clients": {"errors", "delivery"},
     "settings": {"errors"},
     "delivery": {"errors", "resolver", ""},
     "upstream": {"errors", "delivery"},
@@ -32,7 +33,7 @@ ALLOWED = {
 }
 ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "integrations", ""}
 
-ABOVE_ROOMS = ("plugin", "activation", "hooks", "hookspecs", "session", "summary")
+ABOVE_ROOMS = ("testing", "plugin", "activation", "hooks", "hookspecs", "session", "summary")
 
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {

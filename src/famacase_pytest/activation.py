@@ -246,6 +246,13 @@ def _decide(config: pytest.Config) -> Session | Inactive:
             f"{settings.api_url.source} is set, but no mode is, so nothing is reported. Set "
             "FAMACASE_MODE=testops to report, or FAMACASE_MODE=off to be told no more."
         )
+    if settings.client_class is not None and settings.needs_backend:
+        from . import wiring
+
+        try:
+            wiring.check_client(settings)
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
     session = Session(config, settings, warnings, config.stash.get(_LINK, None))
     try:
         session.install()

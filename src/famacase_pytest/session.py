@@ -256,11 +256,12 @@ class Session:
 
     def run_url(self, code: str, run_id: Any) -> str:
         """The page of a run; of one that has not been created yet, the page of all."""
-        base = f"{self._settings.base_url}/runs"
+        from . import wiring
+
         real = int(run_id) if run_id else 0
         if real < 0 and self._controller is not None:
             real = self._controller.real_run(code, real)
-        return f"{base}/{real}" if real > 0 else base
+        return wiring.run_url(self._settings, code, real if real > 0 else None)
 
     def run_opened(self, code: str, run_id: int) -> None:
         """A run of the session is known."""
@@ -507,7 +508,7 @@ class Session:
             titles = filter(None, (self._controller.title(*run) for run in self._runs.items()))
             seconds = self._guard.seconds + self._worker_seconds
             yield from details(left, ", ".join(titles), seconds)
-            yield from failures(left, self.run_url)
+            yield from failures(left, self._result_page)
         for reason in left.rejected[:_NAMED]:
             yield Line(f"a result was refused by the back end and is kept: {reason}", good=False)
         if len(left.rejected) > _NAMED:
@@ -535,10 +536,16 @@ class Session:
                 f"{what} in {self._controller.directory}{reason}. Send them with: {command}", good=False
             )
 
+    def _result_page(self, project: str, run_id: int, result_id: str) -> str:
+        page = self.run_url(project, run_id)
+        # How results are addressed is known of Famacase alone.
+        return page if self._settings.client_class else f"{page}/results/{result_id}"
+
     def header(self) -> str:
         """What stands at the head of pytest's output."""
         settings = self._settings
-        where = [settings.api_url.value] if settings.api_url and settings.needs_backend else []
+        target = settings.client_class or settings.api_url
+        where = [target.value] if target and settings.needs_backend else []
         codes = ", ".join(settings.projects)
         if codes:
             where.append(f"project{'s' if len(settings.projects) > 1 else ''} {codes}")

@@ -70,16 +70,16 @@ def details(left: Leftovers, titles: str, seconds: float) -> Iterator[Line]:
     yield Line(f"{f'{titles}: ' if titles else ''}{'; '.join(filter(None, parts))}", detail=True)
 
 
-def failures(left: Leftovers, run_url: Callable[[str, int], str]) -> Iterator[Line]:
+def failures(left: Leftovers, page: Callable[[str, int, str], str]) -> Iterator[Line]:
     """The results that did not pass, each with its page; the first ones of many.
 
     Args:
         left: how far delivery came.
-        run_url: gives the page of a run.
+        page: gives the page of a result, from project, run and the result's id.
     """
     for entry in left.failed[:_SHOWN]:
-        page = f"{run_url(entry.project, entry.run_id)}/results/{entry.result_id}"
-        yield Line(f"{entry.status}: {shortened(entry.title)}  {page}", detail=True)
+        where = page(entry.project, entry.run_id, entry.result_id)
+        yield Line(f"{entry.status}: {shortened(entry.title)}  {where}", detail=True)
     if len(left.failed) > _SHOWN:
         yield Line(f"and {len(left.failed) - _SHOWN} more that did not pass", detail=True)
 

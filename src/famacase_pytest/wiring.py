@@ -21,7 +21,8 @@ from .errors import PASSING
 from .settings.model import Settings
 
 if TYPE_CHECKING:
-    from .delivery.api.client import Attempt, ReporterApi
+    from .delivery.api.base import ReportingClient
+    from .delivery.api.client import Attempt
     from .delivery.screening import Screening
 
 # Where the outbox is, below pytest's rootdir.
@@ -121,7 +122,7 @@ def _screening(settings: Settings, environ: Mapping[str, str]) -> Screening | No
 
 def open_api(
     settings: Settings, observe: Callable[[Attempt], None] = lambda attempt: None, **limits: Any
-) -> ReporterApi:
+) -> ReportingClient:
     """The calls to the back end, for commands; pytest's process never opens a connection.
 
     Args:
@@ -129,6 +130,11 @@ def open_api(
         observe: told of each attempt at a call.
         limits: in the place of those of the settings; see `ReporterApi`.
     """
+    client = client_briefing(settings)
+    if client is not None:
+        from .delivery.api.base import open_client
+
+        return open_client(client)
     from .delivery.api.client import ReporterApi
 
     return ReporterApi(
@@ -138,6 +144,45 @@ def open_api(
         observe=observe,
         **{"timeout": settings.timeout.value, "attempts": settings.retry_attempts.value, **limits},
     )
+
+
+def client_briefing(settings: Settings) -> dict[str, Any] | None:
+    """What `delivery.api.base` makes a back end of the team's own from; None where there is none."""
+    if settings.client_class is None:
+        return None
+    config = settings.client_config
+    return {
+        "class": settings.client_class.value,
+        "setting": str(settings.client_class.source),
+        "directory": str(Path.cwd()),
+        "config": {} if config is None else config.value,
+        "config_setting": "famacase.client.config" if config is None else str(config.source),
+    }
+
+
+def check_client(settings: Settings) -> None:
+    """Find out whether the team's own back end, if there is one, is there and takes its configuration.
+
+    Raises:
+        SettingsError: it is not, or does not.
+    """
+    client = client_briefing(settings)
+    if client is not None:
+        from .delivery.api.base import resolve_client
+
+        resolve_client(client)
+
+
+def run_url(settings: Settings, code: str, run_id: int | None) -> str:
+    """The page of a run; without an id, of all runs."""
+    client = client_briefing(settings)
+    if client is not None:
+        from .delivery.api.base import resolve_client
+
+        found, config = resolve_client(client)
+        return found.run_url(config, code, run_id)
+    runs = f"{settings.base_url}/runs"
+    return f"{runs}/{run_id}" if run_id else runs
 
 
 def relay_briefing(
@@ -155,7 +200,10 @@ def relay_briefing(
         "outbox": None if outbox is None else str(outbox.directory),
         "parent": os.getpid(),
         "api_url": settings.base_url,
-        "tokens": {code: settings.tokens.for_project(code) for code in codes},
+        "client": client_briefing(settings),
+        "tokens": {}
+        if settings.client_class
+        else {code: settings.tokens.for_project(code) for code in codes},
         "project": codes[0],
         "timeout": settings.timeout.value,
         "attempts": settings.retry_attempts.value,

@@ -47,6 +47,7 @@ BAD_TEXTS: dict[str, list[str]] = {
     "MUTED_STATUS": ["x", "muted"],
 }
 BAD_JSON: dict[str, list[Any]] = {
+    "CLIENT_CONFIG": ["{", "5", [1], 5],
     "MODE": [False, 1, ["testops"], {"a": 1}],
     "ENVIRONMENT": [True, ["stage"], {"a": 1}],
     "ROOT_SUITE": [["a"]],

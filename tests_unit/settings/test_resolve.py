@@ -268,3 +268,25 @@ def test_wrong_defaults_are_named(resolved, complete):
     assert "famacase.timeouts in hook of p is not a known setting. Did you mean famacase.timeout?" in str(
         caught.value
     )
+
+
+def test_a_client_of_ones_own_stands_for_address_and_token(resolved):
+    environ = {"FAMACASE_MODE": "testops", "FAMACASE_TESTOPS_PROJECT": "SMOKE"}
+    given = {"client": {"class": "own.Client", "config": {"folder": "here"}}}
+    settings = resolved(environ, famacase={"famacase": given}).settings
+    assert settings.client_class.value == "own.Client"
+    assert settings.client_config.value == {"folder": "here"}
+    other = resolved({**environ, "FAMACASE_CLIENT_CLASS": "other.Client"}).settings
+    # What was recorded for one is not sent to another.
+    assert settings.base_url != other.base_url
+    assert resolved({**environ, "FAMACASE_ENABLED": "false"}).settings is None
+
+
+def test_the_configuration_of_a_client_is_not_shown(resolved):
+    environ = {"FAMACASE_CLIENT_CLASS": "own.Client", "FAMACASE_CLIENT_CONFIG": '{"password": "hidden"'}
+    with pytest.raises(SettingsError) as caught:
+        resolved(environ)
+    assert "hidden" not in str(caught.value)
+    assert "FAMACASE_CLIENT_CONFIG in the environment is ***: it must be an object (as JSON in a" in str(
+        caught.value
+    )

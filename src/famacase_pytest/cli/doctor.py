@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -27,7 +28,8 @@ from ..settings.sources import ConfigFiles, Defaults, Inputs
 from ..summary import counted
 
 if TYPE_CHECKING:
-    from ..delivery.api.client import Attempt, ReporterApi
+    from ..delivery.api.base import ReportingClient
+    from ..delivery.api.client import Attempt
 
 # The releases of qase-pytest and qase-python-commons that the matrix runs; a test compares them with it.
 TESTED = (
@@ -234,6 +236,9 @@ def _waiting(settings: Settings, rootdir: Path) -> Iterator[Check]:
 
 
 def _back_end(settings: Settings) -> Iterator[Check]:
+    if settings.client_class is not None:
+        yield from _own_client(settings)
+        return
     host = host_of(settings.base_url)
     proxy = _proxy(settings.base_url, host)
     yield proxy
@@ -254,6 +259,27 @@ def _back_end(settings: Settings) -> Iterator[Check]:
             if checks[-1].status == OK and settings.mode.value == "testops":
                 yield from _target(api, code, settings)
     yield from _clock(seen[-1].date if seen else "")
+
+
+def _own_client(settings: Settings) -> Iterator[Check]:
+    """A back end of the team's own: whether it can be made, and takes the project."""
+    assert settings.client_class is not None
+    name = settings.client_class.value
+    try:
+        with wiring.open_api(settings) as api:
+            yield Check("back end", "client", OK, name)
+            for code in settings.projects:
+                checked = _asked(f"project {code}", partial(_accepted, api, code))
+                yield checked
+                if checked.status == OK and settings.mode.value == "testops":
+                    yield from _target(api, code, settings)
+    except SettingsError as error:
+        yield Check("back end", "client", FAILED, str(error))
+
+
+def _accepted(api: ReportingClient, code: str) -> str:
+    api.get_project(code)
+    return "accepted"
 
 
 def _proxy(url: str, host: str) -> Check:
@@ -277,7 +303,7 @@ def _name(host: str) -> Check:
     return Check("back end", "name", OK, f"{host} is {', '.join(sorted(map(str, addresses)))}")
 
 
-def _project(api: ReporterApi, code: str, url: str) -> Iterator[Check]:
+def _project(api: ReportingClient, code: str, url: str) -> Iterator[Check]:
     """The connection, then token and project, which one call tells."""
     tls = url.startswith("https://")
     name = "connection and TLS" if tls else "connection"
@@ -305,7 +331,7 @@ def _bundle() -> str:
     return "the certificates of certifi"
 
 
-def _target(api: ReporterApi, code: str, settings: Settings) -> Iterator[Check]:
+def _target(api: ReportingClient, code: str, settings: Settings) -> Iterator[Check]:
     """Environment, plan and run, as far as they are set."""
     slug = settings.environment
     if slug is not None and not slug.value.isdecimal():
@@ -319,7 +345,7 @@ def _target(api: ReporterApi, code: str, settings: Settings) -> Iterator[Check]:
         yield _asked(f"run {run_id.value}", lambda: _open_run(api, code, run_id.value))
 
 
-def _environment(api: ReporterApi, code: str, slug: str) -> str:
+def _environment(api: ReportingClient, code: str, slug: str) -> str:
     found = api.environment_id(code, slug)
     if found is None:
         raise SettingsError(
@@ -328,7 +354,7 @@ def _environment(api: ReporterApi, code: str, slug: str) -> str:
     return f"number {found}"
 
 
-def _open_run(api: ReporterApi, code: str, run_id: int) -> str:
+def _open_run(api: ReportingClient, code: str, run_id: int) -> str:
     run = api.get_run(code, run_id)
     if run.get("status") == "completed":
         raise SettingsError("It is completed: it takes no more results. Correct FAMACASE_TESTOPS_RUN_ID.")

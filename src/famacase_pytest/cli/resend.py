@@ -317,7 +317,7 @@ class _Sending:
                 if run is not None and run.body:
                     body = with_environment(run._replace(project=target), api)
                 found[project, run_id] = created = api.create_run(target, body, str(uuid.uuid4()))
-                self._say(f"created run {created} of {target}, {self._url(created)}")
+                self._say(f"created run {created} of {target}, {self._url(target, created)}")
         for project, run_id in runs:
             if is_elsewhere or targets.get(project) != known.get(project):
                 ledger.forget_created(project, run_id)
@@ -392,7 +392,7 @@ class _Sending:
             delivered = entry.results - remaining - refused
             real = ledger.real_run(project, run_id)
             if delivered and real is not None:
-                self._say(f"{counted(delivered, 'result')} delivered to {self._url(real)}")
+                self._say(f"{counted(delivered, 'result')} delivered to {self._url(project, real)}")
             if remaining:
                 still = counted(remaining, "result", "still waits/still wait")
                 self._say(f"{still}: {_run_named(project, real or run_id)}")
@@ -410,8 +410,8 @@ class _Sending:
         self._outbox.remove()
         return False
 
-    def _url(self, run_id: int) -> str:
-        return f"{self._settings.base_url}/runs/{run_id}"
+    def _url(self, project: str, run_id: int) -> str:
+        return wiring.run_url(self._settings, project, run_id)
 
     def _say(self, line: str) -> None:
         print(f"{self._outbox.directory.name}: {line}", flush=True)

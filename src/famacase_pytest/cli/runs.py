@@ -14,7 +14,7 @@ from ..settings.sources import Value
 from .settings import command_settings
 
 if TYPE_CHECKING:
-    from ..delivery.api.client import ReporterApi
+    from ..delivery.api.base import ReportingClient
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def create(arguments: argparse.Namespace) -> int:
             body["environment_id"] = environment
         run_id = api.create_run(project, body, str(uuid.uuid4()))
     print(run_id)
-    print(f"{settings.base_url}/runs/{run_id}", file=sys.stderr)
+    print(wiring.run_url(settings, project, run_id), file=sys.stderr)
     return 0
 
 
@@ -77,14 +77,15 @@ def complete(arguments: argparse.Namespace) -> int:
         FamacaseError: a setting is wrong, or the back end refuses or cannot be reached.
     """
     settings = command_settings()
+    project = _project(arguments, settings)
     with wiring.open_api(settings) as api:
-        api.complete_run(_project(arguments, settings), arguments.run_id)
-    print(f"{settings.base_url}/runs/{arguments.run_id}")
+        api.complete_run(project, arguments.run_id)
+    print(wiring.run_url(settings, project, arguments.run_id))
     return 0
 
 
 def _environment(
-    arguments: argparse.Namespace, settings: Settings, api: ReporterApi, project: str
+    arguments: argparse.Namespace, settings: Settings, api: ReportingClient, project: str
 ) -> int | None:
     """The id of the environment, which is given as a slug or as an id."""
     given, source = arguments.environment, "--environment"

@@ -6,6 +6,7 @@ accepts whatever upstream accepts with a meaning, and refuses what upstream woul
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -268,5 +269,19 @@ TOKENS = Kind(
     _tokens,
     {"type": ["object", "string"], "additionalProperties": {"type": "string"}},
 )
+
+
+def _object(value: object) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise Unfit(f"column {error.colno}: {error.msg}") from None
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
+OBJECT = Kind("an object (as JSON in a variable or flag)", _object, {"type": ["object", "string"]})
 MODE = choice(*MODES)
 LINK_TYPE = choice("jiraCloud", "jiraServer")

@@ -37,6 +37,7 @@ class Settings:
         outbox_max_mb: size of the outbox in MiB beyond which files are dropped.
         reruns: merge or all; whether the attempts at a test are one result.
         run_file: where to write id and URL of the run.
+        client_class, client_config: the team's own back end, and its configuration.
         speedups: whether slow parts of upstream are replaced.
         mask, mask_env: names whose values are masked in results, and variables whose values are.
         attachments: all, failed (none of tests that passed) or none.
@@ -66,6 +67,8 @@ class Settings:
     outbox_max_mb: Value[int]
     reruns: Value[str]
     run_file: Value[Path] | None
+    client_class: Value[str] | None
+    client_config: Value[dict[str, Any]] | None
     speedups: Value[bool]
     mask: Value[list[Any]]
     mask_env: Value[list[Any]]

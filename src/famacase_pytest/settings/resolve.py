@@ -216,9 +216,8 @@ def _read_values(inputs: Inputs, modes: Collection[str]) -> _Findings:
 def _wrong(row: Row, found: Value[Any], error: Exception) -> str:
     # Python's own texts ("invalid literal for int()") say less than what the value must be.
     detail = f" ({error})" if isinstance(error, Unfit) else ""
-    return (
-        f"{found.source} is {shown(found.value)}: it must be {row.kind.must}{detail}. Correct or remove it."
-    )
+    value = "***" if row.secret else shown(found.value)
+    return f"{found.source} is {value}: it must be {row.kind.must}{detail}. Correct or remove it."
 
 
 def shown(value: object) -> str:
@@ -268,6 +267,8 @@ def _settings(
         outbox_max_mb=of("OUTBOX_MAX_MB", 2048),
         reruns=of("RERUNS", "merge"),
         run_file=path("RUN_FILE"),
+        client_class=values.get("CLIENT_CLASS"),
+        client_config=values.get("CLIENT_CONFIG"),
         speedups=of("SPEEDUPS", True),
         mask=of("MASK", []),
         mask_env=of("MASK_ENV", []),
@@ -316,7 +317,7 @@ def _missing(
                 f"{value.source} is testops_multi, but no projects are set: results belong to a project. Set "
                 '"testops_multi": {"projects": [{"code": ...}]} in famacase.config.json or qase.config.json.'
             )
-    for code in settings.projects or ("",):
+    for code in () if settings.client_class else settings.projects or ("",):
         # Without a project only the general token can be judged; there may be one for each project instead.
         if code or not settings.tokens or settings.tokens.source_for(""):
             try:

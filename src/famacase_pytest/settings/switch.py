@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -54,6 +55,12 @@ def decide(inputs: Inputs) -> Decision:
     enabled = _enabled(inputs)
     if enabled is not None and not enabled.value:
         return Decision(False, f"{enabled.source} switches off")
+    client = strongest(BY_NAME["CLIENT_CLASS"], inputs)
+    if client is not None:
+        # No host: outboxes are told apart by it, and nothing that is meant for one class goes to another.
+        name = hashlib.sha256(str(client.value).encode()).hexdigest()[:16]
+        address = Value(f"https://{name}.client.invalid", client.source)
+        return Decision(True, address=address, enabled=enabled)
     ours = next((value for _, value in candidates((BY_NAME["API_URL"], _HOST), inputs, FAMACASE)), None)
     active = ours is not None or enabled is not None
     problems = [inputs.files.problem(FAMACASE_FILE)]

@@ -13,6 +13,7 @@ from .kinds import (
     CONFIGURATIONS,
     LINK_TYPE,
     MODE,
+    OBJECT,
     PATH,
     PROFILERS,
     STATUS_MAPPING,
@@ -275,6 +276,13 @@ OWN: tuple[Row, ...] = (
         listing(),
         "Integrations: names, dotted paths or files; see integrations.md",
     ),
+    _row(
+        "CLIENT_CLASS",
+        "famacase.client.class",
+        TEXT,
+        "Another back end in the place of an address: a file or the path of a class; see backends.md",
+    ),
+    _row("CLIENT_CONFIG", "famacase.client.config", OBJECT, "Its configuration", secret=True),
     _row(
         "SPEEDUPS",
         "famacase.speedups",

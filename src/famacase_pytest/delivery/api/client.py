@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from requests_toolbelt import MultipartEncoder
 
 from famacase_pytest import __version__
+from famacase_pytest.delivery.api.base import ReportingClient
 from famacase_pytest.delivery.api.http import Answer, Bounds, Http, NoAnswer, TokenAuth
 from famacase_pytest.delivery.api.multipart import ExactReader
 from famacase_pytest.delivery.api.responses import (
@@ -155,7 +156,7 @@ class _Body(NamedTuple):
 _NO_BODY = _Body(None, 0, {})
 
 
-class ReporterApi:
+class ReporterApi(ReportingClient):
     """The calls of the contract, for any number of threads at a time.
 
     Every call raises
@@ -193,6 +194,7 @@ class ReporterApi:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("base_url must be of the form https://host[:port][/prefix]")
+        super().__init__(None)
         self._host = parts.netloc.rpartition("@")[2]
         path = parts.path.rstrip("/") + API_ROOT
         self._root = urlunsplit((parts.scheme, self._host, path, "", ""))

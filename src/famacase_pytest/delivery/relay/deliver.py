@@ -16,7 +16,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any, Callable
 
-from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.api.base import ReportingClient
 from famacase_pytest.delivery.models import (
     MIB,
     Fingerprint,
@@ -75,7 +75,7 @@ class Delivery:
     """
 
     def __init__(
-        self, outbox: Outbox, ledger: Ledger, api: ReporterApi, *, batch_size: int, workers: int
+        self, outbox: Outbox, ledger: Ledger, api: ReportingClient, *, batch_size: int, workers: int
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
@@ -362,7 +362,7 @@ class UnstoredResults:
         workers: upload requests at a time.
     """
 
-    def __init__(self, api: ReporterApi, workers: int) -> None:
+    def __init__(self, api: ReportingClient, workers: int) -> None:
         self._api = api
         self._workers = workers
         self._runs: dict[RunKey, Run] = {}
@@ -473,7 +473,7 @@ def _as_refused(error: Rejected) -> Refused:
     return Refused(str(error), status=error.status, detail=error.detail)
 
 
-def with_environment(run: Run, api: ReporterApi) -> dict[str, Any]:
+def with_environment(run: Run, api: ReportingClient) -> dict[str, Any]:
     """The body that creates a run, with the environment that its session could not look up.
 
     Raises:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.api.base import ReportingClient
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.relay.deliver import Delivery
@@ -75,7 +75,7 @@ class DeliveryLoop:
         self,
         delivery: Delivery,
         ledger: Ledger,
-        api: ReporterApi,
+        api: ReportingClient,
         *,
         project: str,
         flush_interval: float,

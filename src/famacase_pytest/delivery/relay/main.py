@@ -32,7 +32,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.api.client import ReporterApi
+from famacase_pytest.delivery.api.base import ReportingClient, open_client
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox, account, finish_all, is_anything_left
@@ -111,8 +111,9 @@ def main() -> None:
     """Deliver until the session has ended, or its process is gone.
 
     The first line on standard input is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
-    process), ``api_url``, ``tokens`` by project, ``project``, ``timeout``, ``attempts``, ``workers``,
-    ``batch_size``, ``flush_interval``, ``drain_timeout``, ``environ``. Without it there is nothing to do.
+    process), ``api_url``, ``tokens`` by project, ``client`` (in the place of both; see ``api.base``),
+    ``project``, ``timeout``, ``attempts``, ``workers``, ``batch_size``, ``flush_interval``,
+    ``drain_timeout``, ``environ``. Without it there is nothing to do.
     """
     line = sys.stdin.buffer.readline()
     if not line:
@@ -124,12 +125,17 @@ def main() -> None:
     os.environ.update(briefing["environ"])
     _answer(0, pid=os.getpid())
     orders = _Orders(briefing["parent"])
+    client = briefing.get("client")
+    if client is not None:
+        # What its configuration names may be relative.
+        os.chdir(client["directory"])
     if briefing["outbox"] is None:
         _serve_without_outbox(briefing, orders)
         return
     _log_to(Path(briefing["outbox"], "relay.log"))
-    # The outbox may be removed, with all above it that is left empty.
-    os.chdir(Path(briefing["outbox"]).parent)
+    if client is None:
+        # The outbox may be removed, with all above it that is left empty.
+        os.chdir(Path(briefing["outbox"]).parent)
     outbox = Outbox.open(Path(briefing["outbox"]))
     cancelled = threading.Event()
     api = open_api(briefing, cancelled)
@@ -228,8 +234,13 @@ def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
                 _answer(order["number"], done=True)
 
 
-def open_api(briefing: Mapping[str, Any], cancelled: threading.Event) -> ReporterApi:
+def open_api(briefing: Mapping[str, Any], cancelled: threading.Event) -> ReportingClient:
     """The calls to the back end, as the briefing says; ``cancelled`` ends them."""
+    if briefing.get("client") is not None:
+        return open_client(briefing["client"])
+    # Here, since a team's own back end needs none of what it imports.
+    from famacase_pytest.delivery.api.client import ReporterApi
+
     return ReporterApi(
         briefing["api_url"],
         dict(briefing["tokens"]),
@@ -244,7 +255,7 @@ def open_loop(
     outbox: Outbox,
     ledger: Ledger,
     briefing: Mapping[str, Any],
-    api: ReporterApi,
+    api: ReportingClient,
     cancelled: threading.Event,
 ) -> DeliveryLoop:
     """The delivery of one outbox, not started yet. Only for who holds the delivery lock."""
@@ -276,10 +287,10 @@ def _finish_alone(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, seconds: 
     loop.drain(seconds, orders.stop)
 
 
-def _start_answering(api: ReporterApi, orders: _Orders) -> None:
+def _start_answering(api: ReportingClient, orders: _Orders) -> None:
     """Answer questions in a thread of their own, so that a silent back end keeps no order waiting."""
-    ask: dict[str, Callable[[ReporterApi, dict[str, Any]], dict[str, Any]]] = {
-        "check_project": lambda api, order: api.get_project(order["project"]) and {},
+    ask: dict[str, Callable[[ReportingClient, dict[str, Any]], dict[str, Any]]] = {
+        "check_project": lambda api, order: {"is_there": bool(api.get_project(order["project"]))},
         "environment": lambda api, order: {"id": api.environment_id(order["project"], order["slug"])},
         "plan": lambda api, order: {"cases": api.plan_cases(order["project"], order["plan_id"])},
         "check_run": _look_at_run,
@@ -297,7 +308,7 @@ def _start_answering(api: ReporterApi, orders: _Orders) -> None:
     threading.Thread(target=work, name="famacase-questions", daemon=True).start()
 
 
-def _look_at_run(api: ReporterApi, order: Mapping[str, Any]) -> dict[str, Any]:
+def _look_at_run(api: ReportingClient, order: Mapping[str, Any]) -> dict[str, Any]:
     run = api.get_run(order["project"], order["run_id"])
     return {"title": run.get("title"), "status": run.get("status")}
 
