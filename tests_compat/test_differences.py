@@ -317,7 +317,8 @@ DYING = """
             qase.attach((f"file of {count}", "text/plain", "file.txt"))
         if count == "I":
             raise AssertionError("the first")
-        os._exit(3)
+        if count == "II" or "DIES_ONCE" not in os.environ:
+            os._exit(3)
 """
 
 
@@ -519,3 +520,82 @@ def test_without_the_guard_subtests_are_lost(project, runs, row):
         and str(mixed["message"]).startswith("2 of 6 subtests failed\n")
     )
     assert not is_right
+
+
+@pytest.mark.parametrize("plugin", ["rerunfailures", "retry"])
+def test_a_worker_dies_in_the_second_attempt(project, runs, server, plugin):
+    """Only pytest-rerunfailures has another worker repeat the test."""
+    project.write(test_dying=DYING)
+    repeats = plugin == "rerunfailures"
+    outcome = repeated(project, plugin, "-n", "1", DIES_ONCE="1")
+    result = runs.only_result()
+    assert result["execution"]["status"] == ("passed" if repeats else "failed"), outcome.output
+    assert result["message"].startswith("AssertionError: the first")
+    died = [("Attempt 1 of 2", "failed"), ("Attempt 2 of 2", "invalid")]
+    three = [("Attempt 1 of 3", "failed"), ("Attempt 2 of 3", "invalid"), ("Attempt 3 of 3", "passed")]
+    found = [(action, status) for action, status, _ in outline(result["steps"])]
+    assert found == (three if repeats else died)
+    assert result["fields"] == ({"attempts": "3", "flaky": "true"} if repeats else {"attempts": "2"})
+    files = [step["steps"][0]["execution"]["attachments"][0] for step in result["steps"] if step["steps"]]
+    contents = [stored_content(server.url, "SMOKE", file["id"]) for file in files]
+    assert contents == ([b"file of I", b"file of III"] if repeats else [b"file of I"])
+    assert outcome.lines("famacase: 1 result delivered")
+
+
+FLAKY = """
+    from qase.pytest import qase
+
+    ATTEMPTS = []
+
+    @MARK
+    def test_flaky():
+        ATTEMPTS.append(1)
+        assert len(ATTEMPTS) > 1, "the first"
+
+    def test_between(): pass
+"""
+
+
+def test_an_attempt_that_replaces_another_is_not_filtered(project, runs, pair):
+    if pair.commons < (3, 5):
+        pytest.skip("this release of upstream has no filter")
+    project.write(test_flaky=FLAKY.replace("MARK", "qase.id(1)"))
+    outcome = repeated(project, "rerunfailures", QASE_TESTOPS_STATUS_FILTER="passed")
+    assert outcome.code == 0, outcome.output
+    results = runs.by_title(runs.only())
+    assert list(results) == ["test_flaky"]
+    assert results["test_flaky"]["execution"]["status"] == "passed"
+
+
+def test_attempts_in_several_projects(several, runs):
+    marks = '@qase.project_id("SMOKE", 1)\n    @qase.project_id("SHOP", 2)'
+    several.write(test_flaky=FLAKY.replace("@MARK", marks))
+    outcome = repeated(several, "rerunfailures")
+    assert outcome.code == 0, outcome.output
+    for run in runs.new():
+        result = runs.by_title(run)["test_flaky"]
+        assert result["fields"] == {"attempts": "2", "flaky": "true"}
+        assert result["testops_ids"] == [1 if run["project"] == "SMOKE" else 2]
+
+
+def test_a_test_that_is_repeated_after_all_others(project, runs):
+    project.write(
+        test_flaky=FLAKY.replace("MARK", "qase.id(1)"),
+        conftest="""
+            import pytest
+
+            @pytest.hookimpl(trylast=True, wrapper=True)
+            def pytest_runtestloop(session):
+                answer = yield
+                for item in session.items:
+                    if item.name == "test_flaky":
+                        item._initrequest()
+                        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+                return answer
+        """,
+    )
+    project.run(leaves=None)
+    results = runs.by_title(runs.only())
+    assert set(results) == {"test_flaky", "test_between"}
+    assert results["test_flaky"]["fields"] == {"attempts": "2", "flaky": "true"}
+    assert results["test_flaky"]["execution"]["status"] == "passed"

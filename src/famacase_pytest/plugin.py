@@ -231,6 +231,14 @@ class XdistHooks:
         with self._session.guarded():
             self._session.worker_ended(getattr(node, "workeroutput", {}))
 
-    def pytest_handlecrashitem(self, report: Any) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> Generator[None, object, object]:
+        # Before a plugin gives the test to another worker, which may begin at once.
         with self._session.guarded():
-            self._session.worker_crashed(report.node.gateway.id, str(report.longrepr))
+            self._session.worker_crashed(report.node.gateway.id, crashitem, str(report.longrepr))
+        try:
+            return (yield)
+        finally:
+            if report.outcome != "rerun":
+                with self._session.guarded():
+                    self._session.not_repeated(crashitem)

@@ -399,10 +399,16 @@ class Session:
         if self._controller is not None:
             self._controller.take_over(report.get("stored", {}), report.get("unstored", ()))
 
-    def worker_crashed(self, worker: str, message: str) -> None:
-        """Report the test in which a worker died."""
+    def worker_crashed(self, worker: str, test: str, message: str) -> None:
+        """Report the test in which a worker died; another worker may repeat it."""
         if self._controller is not None:
-            self._controller.finish_crashed(worker, "failed", message)
+            may_be_repeated = self._settings.reruns.value == "merge"
+            self._controller.finish_crashed(worker, "failed", message, test if may_be_repeated else None)
+
+    def not_repeated(self, test: str) -> None:
+        """No other worker repeats the test in which a worker died."""
+        if self._controller is not None:
+            self._controller.not_repeated(test)
 
     def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""

@@ -97,7 +97,7 @@ def worker_transport(
         tell: takes a line for the user.
     """
     directory = briefing.get("outbox")
-    writer = None
+    outbox = writer = None
     if directory:
         try:
             outbox = Outbox.open(Path(directory))
@@ -105,7 +105,7 @@ def worker_transport(
             outbox.rest()
         except OutboxUnavailable as error:
             tell(str(error))
-    return WorkerTransport(writer, briefing, tell, _screening(settings, environ))
+    return WorkerTransport(outbox, writer, briefing, tell, _screening(settings, environ))
 
 
 def _screening(settings: Settings, environ: Mapping[str, str]) -> Screening | None:

@@ -97,7 +97,7 @@ def test_what_could_not_be_stored_is_tried_again(told, tmp_path, monkeypatch):
 
 
 def test_a_worker_answers_from_what_its_controller_handed_over(told):
-    worker = WorkerTransport(None, {"failed": False, "plan_cases": {"P": [1, 2]}}, told.append)
+    worker = WorkerTransport(None, None, {"failed": False, "plan_cases": {"P": [1, 2]}}, told.append)
     worker.open_project("P")
     assert (worker.plan_cases("P", 5), worker.plan_cases("Q", 5)) == ([1, 2], [])
     worker.check_run("P", 7)
@@ -109,4 +109,4 @@ def test_a_worker_answers_from_what_its_controller_handed_over(told):
 
 def test_a_worker_whose_controller_could_not_report_does_not_either(told):
     with pytest.raises(Refused, match="could not report to project P"):
-        WorkerTransport(None, {"failed": True}, told.append).open_project("P")
+        WorkerTransport(None, None, {"failed": True}, told.append).open_project("P")

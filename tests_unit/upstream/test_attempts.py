@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from famacase_pytest.delivery.models import Attachment, CapturedResult
-from famacase_pytest.upstream.attempts import DIED, merge
+from famacase_pytest.upstream.attempts import DIED, merge, split
 
 ID = "2c8f3d0e-90a4-4f2c-b1a6-0c9d3a7f5e11"
 
@@ -93,3 +93,22 @@ def test_what_could_not_be_translated_is_an_attempt_too():
     merged = merge([remains, remains]).payload
     assert merged["fields"] == {"attempts": "2"}
     assert merged["execution"]["duration"] == 0
+
+
+def test_attempts_are_had_back():
+    attempts = [
+        attempt("failed", "a", 1.0, steps=[{"id": "s", "parent_id": None}], attachments=[{"id": "x"}]),
+        attempt("invalid", "b", 3.0, steps=[], attachments=[], fields={"own": "kept"}),
+    ]
+    files = CapturedResult(attempts[0].payload, (Attachment("x", "a.txt", content=b"1"),))
+    merged = merge([files, attempts[1]])
+    again = split(merged)
+    assert merge(again) == merged
+    assert [one.payload["fields"] for one in again] == [{"own": "kept"}] * 2
+    assert merge([*again, attempt("passed")]).payload["fields"] == {"attempts": "3", "flaky": "true"}
+
+
+@pytest.mark.parametrize("steps", [[], [{"id": "s", "steps": []}]])
+def test_what_was_not_merged_is_an_attempt(steps):
+    one = attempt("failed", "a", steps=steps)
+    assert split(one) == [one]

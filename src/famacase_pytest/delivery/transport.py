@@ -196,6 +196,13 @@ class Transport:
         """A finished result as the user's settings have it: its status, its files, its secrets."""
         return result if self._screening is None else self._screening.result(result)
 
+    def adopt(self, test: str) -> dict[str, CapturedResult]:
+        """The results, by project, of a test in which another worker died, if it is repeated here.
+
+        They are this process's from here on. Cheap where there are none.
+        """
+        return {}
+
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
         """Store finished results; what the outbox does not take is held in memory."""
         if self._screening is not None:
@@ -474,25 +481,35 @@ class ControllerTransport(Transport):
         self._stored.update(stored)
         self._of_workers.extend(unstored)
 
-    def finish_crashed(self, worker: str, status: str, message: str) -> None:
+    def finish_crashed(self, worker: str, status: str, message: str, test: str | None) -> None:
         """Report the test in which an xdist worker died.
 
         Args:
             worker: xdist's id of it, such as ``gw0``.
             status: of the result.
             message: of the result.
+            test: names the test to the worker that may repeat it, see `adopt`; None: none shall take it up.
         """
-        if self._outbox is None:
+        outbox = self._outbox
+        if outbox is None:
             return
+        items = [item for item in outbox.unfinished() if item.writer.startswith(f"{worker}-")]
         if self._screening is not None:
             message = self._screening.crash(message)
-        for item in self._outbox.unfinished():
-            if item.writer.startswith(f"{worker}-"):
-                ended = status
-                if self._screening is not None:
-                    ended = self._screening.crash_status(System.loads(item.payload), status)
-                self._note(partial(finish, self._outbox, item, ended, message))
+        for item in items:
+            ended = status
+            if self._screening is not None:
+                ended = self._screening.crash_status(System.loads(item.payload), status)
+            self._note(partial(finish, outbox, item, ended, message))
+        if items and test is not None:
+            self._note(lambda: outbox.hand_over(test, items))
         self._rest()
+
+    def not_repeated(self, test: str) -> None:
+        """Nobody repeats the test that was named to `finish_crashed`."""
+        outbox = self._outbox
+        if outbox is not None:
+            self._note(lambda: outbox.take_back(test))
 
     # After the last test
 
@@ -846,7 +863,8 @@ class WorkerTransport(Transport):
     """The transport of an xdist worker, which answers from what the controller handed over.
 
     Args:
-        writer: stores the results; None where there is no outbox.
+        outbox: the session's; None where there is none.
+        writer: stores the results in it.
         briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds
             the cases of its plan by project.
         tell: takes a line for the user.
@@ -855,13 +873,50 @@ class WorkerTransport(Transport):
 
     def __init__(
         self,
+        outbox: Outbox | None,
         writer: Writer | None,
         briefing: Mapping[str, Any],
         tell: Tell,
         screening: Screening | None = None,
     ) -> None:
         super().__init__(writer, tell, screening)
+        self._outbox = outbox
         self._briefing = briefing
+
+    def adopt(self, test: str) -> dict[str, CapturedResult]:
+        """See `Transport`."""
+        if self._outbox is None or self._writer is None:
+            return {}
+        adopted = {}
+        # What cannot be read stays where it is, and is delivered from there.
+        with contextlib.suppress(OutboxUnavailable):
+            for item in self._outbox.handed_over(test):
+                files = [self._own(file) for file in self._outbox.attachments(item)]
+                # Stored here before it goes there: whoever dies in between, it is not lost.
+                self._writer.put(item.project, item.run_id, item.result_id, item.payload, files)
+                self._outbox.remove_result(item)
+                adopted[item.project] = CapturedResult(
+                    System.loads(item.payload),
+                    tuple(
+                        Attachment(file.ref, file.file_name, file.mime_type, content=b"") for file in files
+                    ),
+                    {file.ref: file for file in files},
+                )
+            if adopted:
+                self._outbox.rest()
+        return adopted
+
+    def _own(self, file: StoredFile) -> StoredFile:
+        """Another writer's file, as one of this process's."""
+        assert self._writer is not None
+        if file.problem:
+            return file
+        try:
+            with file.open() as stored:
+                content = stored.read()
+        except OSError as error:
+            return replace(file, sha256=None, size=0, problem=sendable(reason_of(error)))
+        return self._writer.store(Attachment(file.ref, file.file_name, file.mime_type, content=content))
 
     def open_project(self, code: str) -> None:
         """See `Transport`."""

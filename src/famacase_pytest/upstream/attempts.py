@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..delivery.transport import Transport
 
 FAILED = ("failed", "invalid")
+_OWN_FIELDS = ("attempts", "flaky")
 
 # What the result of an attempt says from which there was no return. Whoever reports it adds what is known.
 DIED = "The process ended during this attempt."
@@ -74,8 +75,13 @@ class Attempts:
             self._item = item
         record = item.stash.get(_RECORD, None)
         if record is None:
-            self._record = item.stash[_RECORD] = _Record(result.id)
-            return
+            record = item.stash[_RECORD] = _Record(result.id)
+            for code, died in self._transport.adopt(item.nodeid).items():
+                record.id, record.captured[code] = died.payload["id"], split(died)
+                record.number = max(record.number, len(record.captured[code]))
+            if not record.captured:
+                self._record = record
+                return
         self._record = record
         result.id = record.id
         record.number += 1
@@ -146,9 +152,38 @@ def merge(attempts: Sequence[CapturedResult], *, is_over: bool = True) -> Captur
     return CapturedResult(merged, tuple(file for attempt in attempts for file in attempt.files), copies)
 
 
+def split(captured: CapturedResult) -> list[CapturedResult]:
+    """The attempts that a result was merged of; one that was not is an attempt itself."""
+    payload = captured.payload
+    steps = payload.get("steps", ())
+    fields = {name: value for name, value in payload.get("fields", {}).items() if name not in _OWN_FIELDS}
+    if [step["id"] for step in steps] != [_step_id(payload, number) for number in range(1, len(steps) + 1)]:
+        return [captured]
+    attempts = []
+    for step in steps:
+        execution = dict(step["execution"])
+        attempt = {
+            **payload,
+            "fields": fields,
+            "message": step["data"].get("expected_result"),
+            "attachments": execution.pop("attachments"),
+            "steps": [{**child, "parent_id": None} for child in step["steps"]],
+            "execution": {**payload["execution"], **execution},
+        }
+        attempts.append(CapturedResult(attempt))
+    # All of the files go with the first: they are merged again.
+    attempts[:1] = [replace(first, files=captured.files, copies=captured.copies) for first in attempts[:1]]
+    return attempts or [captured]
+
+
+def _step_id(payload: Mapping[str, Any], number: int) -> str:
+    """The id of the step of an attempt: the same whenever it is made anew."""
+    return str(uuid.uuid5(uuid.UUID(payload["id"]), str(number)))
+
+
 def _step(payload: Mapping[str, Any], number: int, of: int) -> dict[str, Any]:
-    """An attempt as a step; its id is the same whenever it is made anew."""
-    step_id = str(uuid.uuid5(uuid.UUID(payload["id"]), str(number)))
+    """An attempt as a step."""
+    step_id = _step_id(payload, number)
     execution = payload["execution"]
     data = {"action": f"Attempt {number} of {of}"}
     if payload.get("message"):

@@ -192,6 +192,22 @@ def test_a_second_attempt_that_has_ended_is_not_unfinished(outbox: Outbox, write
     assert outbox.unfinished() == []
 
 
+def test_results_are_handed_over_once(outbox: Outbox, writer: Writer, ledger: Ledger):
+    assert outbox.handed_over("test_a.py::test") == []
+    file = writer.store(Attachment("r1", "a.txt", content=b"of the first"))
+    writer.put("P", 1, "a", "{}", [file])
+    outbox.hand_over("test_a.py::test", [Item("main-1", 0, "P", 1, "a", '"begun"')])
+    outbox.hand_over("test_b.py::test", [Item("main-1", 0, "P", 1, "a", '"begun"')])
+    outbox.take_back("test_b.py::test")
+
+    assert outbox.handed_over("test_b.py::test") == []
+    (item,) = outbox.handed_over("test_a.py::test")
+    assert outbox.handed_over("test_a.py::test") == []
+    assert [content_of(stored) for stored in outbox.attachments(item)] == [b"of the first"]
+    outbox.remove_result(item)
+    assert outbox.pending(ledger, 9) == []
+
+
 def test_what_was_replaced_is_not_counted_as_done(outbox: Outbox, writer: Writer, ledger: Ledger):
     for number in (1, 2):
         writer.put("P", 1, "a", attempt(number))

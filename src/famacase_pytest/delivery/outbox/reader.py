@@ -138,6 +138,18 @@ class Reader:
         rows = self._rows(query, (item.project, item.run_id, item.result_id))
         return any(_attempts_of(payload) >= _attempts_of(item.payload) for (payload,) in rows)
 
+    def find(self, project: str, run_id: int, result_id: str) -> Item | None:
+        """The finished result of a project, run and id."""
+        query = "SELECT seq FROM result WHERE project = ? AND run_id = ? AND result_id = ?"
+        rows = self._rows(query, (project, run_id, result_id))
+        return next(iter(self.items([rows[0][0]])), None) if rows else None
+
+    def remove(self, item: Item) -> None:
+        """Remove a result and the records of its files; only of a writer that is dead."""
+        with self._lock, self._opened().transaction() as connection:
+            connection.execute("DELETE FROM file WHERE seq = ?", (item.seq,))
+            connection.execute("DELETE FROM result WHERE seq = ?", (item.seq,))
+
     def unfinished(self) -> list[Item]:
         """The results that were begun and neither put nor dropped."""
         rows = self._rows("SELECT project, run_id, result_id, payload FROM begun")

@@ -7,6 +7,7 @@ from the settings.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 from collections import Counter
@@ -300,6 +301,52 @@ class Outbox:
         """Forget what a session that has ended left unfinished: what died by itself was reported."""
         for item in self.unfinished():
             self.drop_unfinished(item)
+
+    def hand_over(self, test: str, items: Iterable[Item]) -> None:
+        """Leave word of the results of a test in which a worker died, for the worker that repeats it.
+
+        Args:
+            test: pytest's id of it.
+            items: as they were unfinished; they are finished by now.
+        """
+        path = self._word_of(test)
+        keys = [(item.writer, item.project, item.run_id, item.result_id) for item in items]
+        try:
+            with System.open_file(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(System.dumps(keys))
+            System.replace(f"{path}.new", path)
+        except OSError as error:
+            raise OutboxUnavailable(f"{path} cannot be written ({error.strerror}).") from error
+
+    def take_back(self, test: str) -> None:
+        """The test of `hand_over` is not repeated."""
+        with contextlib.suppress(OSError):
+            System.unlink(self._word_of(test))
+
+    def handed_over(self, test: str) -> list[Item]:
+        """The results that were handed over with a test, once."""
+        path = self._word_of(test)
+        try:
+            System.stat(path)
+        except OSError:
+            return []  # as nearly always
+        try:
+            with System.open_file(path, encoding="utf-8") as file:
+                keys = System.loads(file.read())
+            System.unlink(path)
+        except (OSError, ValueError):
+            return []
+        with self._readers.lock:
+            found = [self._readers.of(writer).find(*key) for writer, *key in keys]
+        return [item for item in found if item is not None]
+
+    def remove_result(self, item: Item) -> None:
+        """Remove a result whose process is dead, and that another writer has stored."""
+        with self._readers.lock:
+            self._readers.of(item.writer).remove(item)
+
+    def _word_of(self, test: str) -> str:
+        return f"{self._directory}/repeat-{hashlib.sha256(test.encode('utf-8', 'replace')).hexdigest()}"
 
     def item(self, writer: str, seq: int) -> Item | None:
         """A stored result; None if it was replaced by a later one of its key."""
