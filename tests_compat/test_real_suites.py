@@ -67,9 +67,10 @@ def titles(run: RecordedRun) -> set[str]:
     return {result["title"] for result in run.results}
 
 
-def test_conftests_that_reach_into_upstream(as_it_is):
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_conftests_that_reach_into_upstream(arguments, as_it_is):
     """Imports of upstream's modules, guards on QASE_MODE, screenshots of failures, playwright's artefacts."""
-    (run,) = as_it_is("conftests", results=10)
+    (run,) = as_it_is("conftests", arguments, results=10)
     files = {
         result["title"] + str(result["params"].get("user", "")): [
             entry["file_name"] for entry in result["attachments"]
@@ -81,6 +82,14 @@ def test_conftests_that_reach_into_upstream(as_it_is):
     assert "setup.png" in files["test_screenshot_of_setup"]
     assert {"video.webm", "trace.zip"} <= set(files["A page"])
     assert files["test_page_passed"] == []
+
+
+def test_a_conftest_that_wraps_upstream(as_it_is):
+    """What it replaces is called with what upstream gives it, and what it changes arrives."""
+    (run,) = as_it_is("wrapping", results=1)
+    (result,) = run.results
+    assert result["title"] == "test shown"
+    assert result["params"] == {"host": "ci"}
 
 
 def test_a_suite_of_features(as_it_is):

@@ -48,6 +48,8 @@ def copying_attachments(original: Callable[..., None], transport: Callable[[], T
     """
 
     def add_attachment(runtime: Any, attachment: Any) -> None:
+        # First, since a conftest may have wrapped it, to rename what is attached.
+        original(runtime, attachment)
         copies_to = transport()
         copied = copies_to.copy(file_source(attachment, ref="")) if copies_to is not None else None
         if copied is not None:
@@ -57,7 +59,6 @@ def copying_attachments(original: Callable[..., None], transport: Callable[[], T
             if not attachment.file_path and not copied.problem:
                 # The content is stored; upstream would hold it in memory to the end of the test.
                 attachment.content = ""
-        original(runtime, attachment)
 
     return add_attachment
 
