@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import FamacaseError
 from ..server import command as serve
-from . import demo, doctor, report, resend, runs
+from . import demo, doctor, report, resend, runs, upload
 
 # For each command: its name, its help, the function that adds its arguments, and the one that runs it.
 _COMMANDS = (
@@ -23,6 +23,12 @@ _COMMANDS = (
         report.run,
     ),
     ("resend", "send the results that earlier sessions could not deliver", resend.add_arguments, resend.run),
+    (
+        "upload",
+        "send local reports of Qase's reporters or JUnit XML as a run",
+        upload.add_arguments,
+        upload.run,
+    ),
     ("create", "create a run for several jobs and print its id", runs.add_create_arguments, runs.create),
     ("complete", "complete a run", runs.add_complete_arguments, runs.complete),
 )

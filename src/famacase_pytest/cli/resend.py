@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     # A list, so that all sessions are tried even if the first one fails.
     target = Target(arguments.to_run, arguments.project, bool(arguments.to_address))
-    return 1 if any([_send(directory, settings, target) for directory in directories]) else 0
+    return 1 if any([send(directory, settings, target) for directory in directories]) else 0
 
 
 def _directories(arguments: argparse.Namespace, settings: Settings | None) -> Iterator[Path]:
@@ -230,7 +230,7 @@ class Target(NamedTuple):
     by_hand: bool = False
 
 
-def _send(directory: Path, settings: Settings, target: Target) -> bool:
+def send(directory: Path, settings: Settings, target: Target) -> bool:
     """Send the waiting results of one session, and print how many were delivered.
 
     Args:

@@ -51,7 +51,7 @@ def create(arguments: argparse.Namespace) -> int:
         FamacaseError: a setting is wrong, or the back end refuses the run or cannot be reached.
     """
     settings = command_settings()
-    project = _project(arguments, settings)
+    project = project_of(arguments, settings)
     title = arguments.title or _value(settings.run_title) or "Automated run"
     body: dict[str, Any] = {"title": title, "is_autotest": True}
     description = arguments.description or _value(settings.run_description)
@@ -77,7 +77,7 @@ def complete(arguments: argparse.Namespace) -> int:
         FamacaseError: a setting is wrong, or the back end refuses or cannot be reached.
     """
     settings = command_settings()
-    project = _project(arguments, settings)
+    project = project_of(arguments, settings)
     with wiring.open_api(settings) as api:
         api.complete_run(project, arguments.run_id)
     print(wiring.run_url(settings, project, arguments.run_id))
@@ -114,7 +114,8 @@ def _add_project(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _project(arguments: argparse.Namespace, settings: Settings) -> str:
+def project_of(arguments: argparse.Namespace, settings: Settings) -> str:
+    """The project that the arguments or the settings name. Raises SettingsError if neither does."""
     code = arguments.project or _value(settings.project)
     if not code:
         raise SettingsError(

@@ -90,6 +90,8 @@ class Delivery:
         self._created: dict[RunKey, int] = {}
         # Where results of a project go by the user's choice, if that is another one.
         self._targets: Mapping[str, str] = ledger.state().get("targets") or {}
+        # Within which equal files are uploaded once.
+        self._scope = str(outbox.meta().get("scope") or outbox.session_id)
         # What another process was delivering when it died, or this one when the back end went away.
         self._in_flight: list[ItemKey] = [
             (writer, seq) for writer, seq in ledger.state().get("in_flight", ())
@@ -307,7 +309,7 @@ class Delivery:
             project,
             parts,
             workers=self._workers,
-            scope=self._outbox.session_id,
+            scope=self._scope,
             uploaded=uploaded,
             refused=refused,
         )
