@@ -176,3 +176,63 @@ def test_a_file_that_a_conftest_writes_counts(project, runs):
     outcome = project.run()
     assert outcome.code == 0, outcome.output
     assert runs.only()["title"] == "as the conftest has it"
+
+
+# A conftest's or a plugin's settings
+
+BY_CONFTEST = """
+    import os
+
+    def pytest_configure(config):
+        SETS
+"""
+
+
+@pytest.mark.parametrize("first", ["famacase", "qase_pytest"])
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_what_a_conftest_sets_when_it_is_configured_counts(project, runs, first, arguments):
+    sets = 'os.environ["QASE_TESTOPS_RUN_TITLE"] = "as the conftest has it"'
+    project.write(test_one=SUITE, conftest=BY_CONFTEST.replace("SETS", sets))
+    outcome = project.run("-p", first, *arguments)
+    assert (outcome.code, outcome.notices) == (0, []), outcome.output
+    assert runs.only()["title"] == "as the conftest has it"
+
+
+@pytest.mark.parametrize("first", ["famacase", "qase_pytest"])
+@pytest.mark.parametrize("place", ["conftest", "plugin"])
+def test_all_settings_may_come_from_there(project, runs, first, place):
+    sets = f"os.environ.update({project.environ!r})"
+    project.write(
+        test_one=SUITE, **{"conftest" if place == "conftest" else "own": BY_CONFTEST.replace("SETS", sets)}
+    )
+    # Called in the reverse order of their registration.
+    second = "qase_pytest" if first == "famacase" else "famacase"
+    arguments = () if place == "conftest" else ("-p", second, "-p", "own")
+    nothing = dict.fromkeys(project.environ)
+    outcome = project.run("-p", first, *arguments, PYTHONPATH=str(project.directory), **nothing)
+    assert (outcome.code, outcome.notices) == (0, []), outcome.output
+    assert runs.only()["stats"] == {"passed": 7}
+
+
+def test_a_conftest_may_send_a_session_back_to_qase(project, runs):
+    sets = 'os.environ.pop("FAMACASE_API_URL"); os.environ["FAMACASE_ENABLED"] = "false"'
+    project.write(test_one=SUITE, conftest=BY_CONFTEST.replace("SETS", sets))
+    outcome = project.run("-p", "famacase")
+    assert (outcome.code, outcome.notices) == (0, []), outcome.output
+    assert runs.new() == []
+
+
+def test_a_wrong_value_from_a_conftest_stops_the_session(project, runs):
+    sets = 'os.environ["FAMACASE_TESTOPS_BATCH_SIZE"] = "many"'
+    project.write(test_one=SUITE, conftest=BY_CONFTEST.replace("SETS", sets))
+    outcome = project.run()
+    assert outcome.code == 4
+    assert outcome.lines('ERROR: FAMACASE_TESTOPS_BATCH_SIZE in the environment is "many"')
+
+
+def test_a_conftest_that_fails_leaves_nothing_behind(project):
+    project.write(test_one=SUITE, conftest=BY_CONFTEST.replace("SETS", "raise RuntimeError('no')"))
+    outcome = project.run("-p", "famacase")
+    assert outcome.code == 3
+    assert outcome.lines("RuntimeError: no")
+    assert not outcome.lines("famacase:")

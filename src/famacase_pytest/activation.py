@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,30 @@ def foresee(config: pytest.Config) -> None:
                 config.stash[_EARLY] = install_early()
 
 
+def postpone(config: pytest.Config, act: Callable[[], None]) -> None:
+    """Begin when upstream is about to read its configuration: until then conftests may set variables.
+
+    Args:
+        config: pytest's.
+        act: begins. Called at once if upstream's moment is not known, since it must not be missed.
+    """
+    config.stash[_POSTPONED] = act
+    config.stash[_MOMENT] = moment = pytest.MonkeyPatch()
+    if not upstream.is_loaded(config.pluginmanager) or not upstream.await_configuration(
+        config, lambda: settle(config), moment
+    ):
+        settle(config)
+
+
+def settle(config: pytest.Config) -> None:
+    """Do what was postponed, unless it is done: upstream reads nothing where no test is to run."""
+    act = config.stash.get(_POSTPONED, None)
+    if act is not None:
+        config.stash[_POSTPONED] = None
+        config.stash[_MOMENT].undo()
+        act()
+
+
 def begin(config: pytest.Config) -> Session | None:
     """Decide, and bring it about.
 
@@ -87,16 +111,12 @@ def begin(config: pytest.Config) -> Session | None:
         pytest.UsageError: a setting is missing or wrong; pytest ends with exit code 4 before the first test.
     """
     config.addinivalue_line("markers", aliases.MARKER)
-    early = config.stash.get(_EARLY, None)
-    if early is not None:
-        early.undo()
+    _undo_early(config)
     config.stash[_STATE] = state = _begin(config)
     if config.stash.get(_SET_ASIDE, False) and not (state.notices.is_worker or _is_testless(config)):
         state.notices.lines.insert(0, aliases.SET_ASIDE)
     if not isinstance(state, Session):
-        link = config.stash.get(_LINK, None)
-        if link is not None:
-            link.close()
+        _close_link(config)
         return None
     _reporting.append(state)
     return state
@@ -106,6 +126,10 @@ def end(config: pytest.Config) -> None:
     """Undo all that ``begin`` has done. Harmless for a session that never began."""
     state = config.stash.get(_STATE, None)
     if state is None:
+        # Somebody else's configuration has failed, or the session was never configured.
+        config.stash.get(_MOMENT, pytest.MonkeyPatch()).undo()
+        _undo_early(config)
+        _close_link(config)
         return
     if config in _integrating:
         _integrating.remove(config)
@@ -120,6 +144,16 @@ def end(config: pytest.Config) -> None:
     except BaseException as error:  # noqa: BLE001 (an internal error must not fail the suite)
         state.notices.add(internal_error(error))
     state.notices.print()
+
+
+def _undo_early(config: pytest.Config) -> None:
+    config.stash.get(_EARLY, pytest.MonkeyPatch()).undo()
+
+
+def _close_link(config: pytest.Config) -> None:
+    link = config.stash.get(_LINK, None)
+    if link is not None:
+        link.close()
 
 
 def integrate(config: pytest.Config) -> None:
@@ -298,6 +332,8 @@ _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
 _SET_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
 _DEFAULTS: pytest.StashKey[Defaults] = pytest.StashKey()
+_POSTPONED: pytest.StashKey[Callable[[], None] | None] = pytest.StashKey()
+_MOMENT: pytest.StashKey[pytest.MonkeyPatch] = pytest.StashKey()
 _LINK: pytest.StashKey[Link | None] = pytest.StashKey()
 _EARLY: pytest.StashKey[pytest.MonkeyPatch] = pytest.StashKey()
 

@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group, recorded = parser.getgroup("famacase", "reporting to Famacase"), record(option_registration())
     add_options(group, recorded)
     add_orchestration(parser)
+    pluginmanager.register(LastHooks(), "famacase-last")
     meant = intended(config.invocation_params.args, group, recorded)
     if meant:
         # pytest shows it below its error about the flag.
@@ -46,10 +47,26 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    from .activation import begin
+    from .activation import postpone
 
     # First, since one of its flags has pytest collect only.
     orchestrated = _prepare_orchestration(config)
+    postpone(config, lambda: _begin(config, orchestrated))
+
+
+class LastHooks:
+    """Called when other plugins and conftests have been: registered before the call, which is too late."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        from .activation import settle
+
+        settle(config)
+
+
+def _begin(config: pytest.Config, orchestrated: bool) -> None:
+    from .activation import begin
+
     session = begin(config)
     if session is not None:
         if orchestrated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -13,6 +14,9 @@ PLUGIN_MODULE = "qase.pytest.conftest"
 # The name of its entry point.
 PLUGIN_ENTRY = "qase_pytest"
 
+# The function of that module that reads the configuration.
+_SETUP = "setup_config_manager"
+
 # The modules that read the environment.
 _READERS = ("qase.commons.config", "qase.commons.logger")
 
@@ -20,6 +24,33 @@ _READERS = ("qase.commons.config", "qase.commons.logger")
 def is_loaded(pluginmanager: Any) -> bool:
     """Whether upstream's plugin takes part in the session; ``-p no:qase_pytest`` leaves it out."""
     return any(getattr(plugin, "__name__", None) == PLUGIN_MODULE for plugin in pluginmanager.get_plugins())
+
+
+def await_configuration(config: Any, act: Callable[[], None], monkeypatch: Any) -> bool:
+    """Have something done when upstream's plugin is about to read its configuration.
+
+    Args:
+        config: of the session; others are left alone.
+        act: undoes the monkeypatch, too.
+        monkeypatch: pytest's ``MonkeyPatch``.
+
+    Returns:
+        False if the installed release reads it in another way than those that are known.
+    """
+    plugin = sys.modules[PLUGIN_MODULE]
+    code = getattr(getattr(plugin, "pytest_configure", None), "__code__", None)
+    if not hasattr(plugin, _SETUP) or _SETUP not in getattr(code, "co_names", ()):
+        return False
+    setup = getattr(plugin, _SETUP)
+
+    def act_before(configured: Any) -> Any:
+        if configured is not config:
+            return setup(configured)
+        act()
+        return getattr(plugin, _SETUP)(configured)
+
+    monkeypatch.setattr(plugin, _SETUP, act_before)
+    return True
 
 
 def option_registration() -> Any:
