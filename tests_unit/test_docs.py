@@ -1,4 +1,4 @@
-"""What the documentation shows can be used: commands, variables, blocks of code, messages as they are said."""
+"""What the documentation shows can be used: commands, variables, code, messages as they are said."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command_parser() -> argparse.ArgumentParser:
+    """The command line of ``famacase``."""
     parser = argparse.ArgumentParser(
         prog="famacase", description="Runs, results and a local back end of Famacase."
     )
