@@ -79,3 +79,6 @@ _.put_nowait
 
 # Authors of back ends subclass it.
 ClientConformance
+
+# Read by name, for the attributes that a tracker has.
+_.case_id

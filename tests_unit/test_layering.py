@@ -14,7 +14,17 @@ import pytest
 import famacase_pytest
 
 PACKAGE = Path(famacase_pytest.__file__).parent
-ROOMS = ("settings", "upstream", "delivery", "orchestration", "integrations", "clients", "server", "cli")
+ROOMS = (
+    "settings",
+    "upstream",
+    "delivery",
+    "orchestration",
+    "defects",
+    "integrations",
+    "clients",
+    "server",
+    "cli",
+)
 
 # What a room, or a module of it, may import of this package beside itself; "" is its version. Modules above
 # the rooms are not listed: they may import any room but the command line, and the server, which it starts.
@@ -27,11 +37,12 @@ ALLOWED = {
     "settings": {"errors"},
     "delivery": {"errors", "resolver", ""},
     "upstream": {"errors", "delivery"},
+    "defects": {"errors", "resolver", "settings", "delivery"},
     "orchestration": {"errors", "settings", "upstream", "delivery"},
     "server": {"errors"},
-    "cli": {"errors", "settings", "delivery", "server", "wiring", "summary", ""},
+    "cli": {"errors", "settings", "delivery", "defects", "server", "wiring", "summary", ""},
 }
-ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "integrations", ""}
+ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "defects", "integrations", ""}
 
 ABOVE_ROOMS = ("testing", "plugin", "activation", "hooks", "hookspecs", "session", "summary")
 
@@ -45,6 +56,7 @@ FOREIGN = {
     "requests_toolbelt": {"delivery"},
     "urllib3": {"delivery"},
     "sqlite3": {"delivery", "server"},
+    "testbench_defect_service": {"defects"},
     "fastapi": {"server"},
     "starlette": {"server"},
     "sqlalchemy": {"server"},

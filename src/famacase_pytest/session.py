@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import __version__
-from .errors import PASSING, ApiError, Refused
+from .errors import PASSING, ApiError, Refused, SettingsError
 from .hooks import Hooks
 from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
@@ -24,6 +24,7 @@ from .settings.model import Settings
 from .summary import Line, Notices, Progress, counted, details, failures, internal_error
 
 if TYPE_CHECKING:
+    from .defects.session import SessionDefects
     from .delivery.models import CapturedResult
     from .delivery.relay.process import Link
     from .delivery.transport import ControllerTransport, Leftovers, Transport
@@ -106,6 +107,7 @@ class Session:
         # The same one, in a controller.
         self._controller: ControllerTransport | None = None
         self._capture: TestCapture | None = None
+        self._defects: SessionDefects | None = None
         self._runs: dict[str, int] = {}
         # The process that the last test was started in.
         self._pid = self._getpid()
@@ -153,6 +155,7 @@ class Session:
         if settings.mode.value in NEEDS_BACKEND:
             # Opened before anything is rebound: the environment is still what the user gave.
             self._open_transport()
+            self._open_defects()
         bindings = Bindings(
             client=client.bound_to(self),
             plan_loader=plan_loader.bound_to(self),
@@ -422,6 +425,37 @@ class Session:
             self._controller.on_wait = self._progress.show
         interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         self._controller.note_end("interrupted" if interrupted else "normal")
+        if self._defects is not None and not interrupted:
+            self._file_defects(self._defects, self._controller)
+
+    def _open_defects(self) -> None:
+        """Make ready what files defects. Raises UsageError if its settings are wrong."""
+        settings = self._settings.defects
+        if settings is None or self._controller is None:
+            return
+        try:
+            from .defects.session import SessionDefects
+        except ImportError as error:
+            raise pytest.UsageError(
+                f"Defects are to be filed, but {error.name} is not installed: no test has been run. Install "
+                "famacase-pytest[defects], on Python 3.10 or newer, or set FAMACASE_TESTOPS_DEFECT=false."
+            ) from None
+        directory = self._config.invocation_params.dir
+        try:
+            self._defects = SessionDefects(settings, directory, self._settings.projects)
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._defects.begin()
+
+    def _file_defects(self, defects: SessionDefects, controller: ControllerTransport) -> None:
+        """File what the results ask for, and send those again that have a defect now."""
+        # The run is created with its first result, and a defect has a link to it.
+        controller.drain()
+        base = controller.directory.parent if controller.directory else None
+        items = controller.results()
+        numbers = defects.file(items, self.run_url, base, self.notices.add)
+        for item, payload in defects.numbered(items, numbers):
+            controller.amend(item, payload)
 
     def finish(self) -> None:
         """Upstream has completed its run: see everything delivered."""

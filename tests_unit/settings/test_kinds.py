@@ -45,6 +45,7 @@ BAD_TEXTS: dict[str, list[str]] = {
     "RERUNS": ["none", "true", "first"],
     "ATTACHMENTS": ["x", "some"],
     "MUTED_STATUS": ["x", "muted"],
+    "DEFECTS_CLOSE": ["x"],
 }
 BAD_JSON: dict[str, list[Any]] = {
     "CLIENT_CONFIG": ["{", "5", [1], 5],
@@ -69,6 +70,8 @@ BAD_JSON: dict[str, list[Any]] = {
     "RETRY_ATTEMPTS": [0, 1.5, True],
     "OUTBOX_DIR": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
     "RUN_FILE": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
+    "DEFECTS_CLIENT_CONFIG": [[], 5, True],
+    "DEFECTS_CONFIG": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
 }
 
 
@@ -200,6 +203,7 @@ def test_a_value_that_loses_is_no_matter(resolved: Resolve, name: str) -> None:
         "REPORT_CONNECTION_FORMAT": "json",
         "ATTACHMENTS": "all",
         "MUTED_STATUS": "blocked",
+        "DEFECTS_CLIENT_CONFIG": "{}",
     }.get(name, "1")
     environ = {"FAMACASE_API_URL": "h.example", f"FAMACASE_{name}": BAD_TEXTS[name][0]}
     arguments = given(row, {"--famacase-": good})

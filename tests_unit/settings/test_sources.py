@@ -292,8 +292,47 @@ def test_each_of_our_own_has_a_test_here(name: str) -> None:
     assert (
         name in OWN_VALUES
         or name in ELSEWHERE
-        or name in ("OUTBOX_DIR", "RUN_FILE", "CLIENT_CLASS", "CLIENT_CONFIG")
+        or name
+        in (
+            "OUTBOX_DIR",
+            "RUN_FILE",
+            "CLIENT_CLASS",
+            "CLIENT_CONFIG",
+            *OF_DEFECTS,
+        )
     )
+
+
+OF_DEFECTS = {
+    "DEFECTS_CLIENT_CLASS": ["own.Client", "other.Client", "third.Client"],
+    "DEFECTS_CLIENT_CONFIG": ['{"a": 1}', '{"a": 2}', {"a": 3}],
+    "DEFECTS_PROJECT": ["ONE", "TWO", "THREE"],
+    "DEFECTS_CLOSE": ["yes", "no", True],
+    "DEFECTS_CONFIG": ["one.toml", "two.toml", "three.toml"],
+}
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_where_defects_are_filed(resolved: Resolve, first: int) -> None:
+    options, environ, document = {}, {"FAMACASE_API_URL": "h.example"}, {}
+    for name, values in OF_DEFECTS.items():
+        options |= {f"famacase_{name.lower()}": values[0]} if first == 0 else {}
+        environ |= {f"FAMACASE_{name}": values[1]} if first <= 1 else {}
+        document[BY_NAME[name].path.rpartition(".")[2]] = values[2]
+    file = {"testops": {"defect": True}, "famacase": {"defects": document}}
+    defects = resolved(environ, options, file).settings.defects
+    assert defects is not None
+    assert defects.client_class is not None
+    assert defects.client_config is not None
+    assert defects.project is not None
+    assert defects.config is not None
+    assert defects.client_class.value == OF_DEFECTS["DEFECTS_CLIENT_CLASS"][first]
+    assert defects.client_config.value == {"a": first + 1}
+    assert defects.project.value == OF_DEFECTS["DEFECTS_PROJECT"][first]
+    assert defects.config.value.name == OF_DEFECTS["DEFECTS_CONFIG"][first]
+    assert defects.close is (first != 1)
+    del file["testops"]
+    assert resolved(environ, options, file).settings.defects is None
 
 
 def test_our_own_block_counts_in_our_own_file_only(resolved: Resolve, complete: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import wiring
+from ..defects import waiting
 from ..delivery.api.retry import Clock
 from ..delivery.models import MIB, Waiting
 from ..delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
@@ -110,31 +111,51 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     settings = None if arguments.list else command_settings(arguments.to_address)
     directories = list(_directories(arguments, settings))
-    if not directories:
+    defects = waiting.files(_base(arguments, settings))
+    if not directories and not defects:
         print("Nothing waits." if arguments.dir is None else f"Nothing waits in {arguments.dir}.")
         return 0
     if settings is None:
         for directory in directories:
             for line in _describe(directory):
                 print(line)
+        for path in defects:
+            print(f"{path}: {counted(len(waiting.read(path)), 'defect')} to be filed")
         return 0
     # A list, so that all sessions are tried even if the first one fails.
     target = Target(arguments.to_run, arguments.project, bool(arguments.to_address))
-    return 1 if any([send(directory, settings, target) for directory in directories]) else 0
+    left = any([send(directory, settings, target) for directory in directories])
+    return 1 if _file_defects(defects, settings) or left else 0
+
+
+def _file_defects(paths: list[Path], settings: Settings) -> bool:
+    """File the defects that earlier sessions could not; whether some are left."""
+    if not paths:
+        return False
+    if settings.defects is None:
+        print("famacase: Defects wait, and no tracker is set: none is filed. Set it as for pytest.")
+        return True
+    from ..defects.session import file_waiting
+
+    return file_waiting(settings.defects, Path.cwd(), paths, lambda line: print(f"famacase: {line}"))
 
 
 def _directories(arguments: argparse.Namespace, settings: Settings | None) -> Iterator[Path]:
     """The directories of the sessions that left results."""
+    places = () if arguments.dir is not None else filter(is_private, wiring.spare_bases())
+    for place in (_base(arguments, settings), *places):
+        yield from sessions(place)
+
+
+def _base(arguments: argparse.Namespace, settings: Settings | None) -> Path:
+    """The directory that holds the outboxes."""
     if arguments.dir is not None:
-        yield from sessions(arguments.dir)
-        return
+        return Path(arguments.dir)
     try:
-        base = wiring.outbox_base(settings or command_settings(), Path.cwd())
+        return wiring.outbox_base(settings or command_settings(), Path.cwd())
     except SettingsError:
         # Listing and discarding need no valid settings.
-        base = Path.cwd() / wiring.OUTBOX
-    for place in (base, *filter(is_private, wiring.spare_bases())):
-        yield from sessions(place)
+        return Path.cwd() / wiring.OUTBOX
 
 
 def _discard(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from famacase_pytest import errors
 from famacase_pytest.delivery.models import (
     Attachment,
     CapturedResult,
+    Item,
     Outcome,
     Run,
     StoredFile,
@@ -512,6 +513,20 @@ class ControllerTransport(Transport):
             self._note(lambda: outbox.take_back(test))
 
     # After the last test
+
+    def results(self) -> list[Item]:
+        """What the processes of the session have stored; nothing that cannot be read."""
+        try:
+            return [] if self._outbox is None else self._outbox.results()
+        except OutboxUnavailable:
+            return []
+
+    def amend(self, item: Item, payload: Mapping[str, Any]) -> None:
+        """Have a result delivered again, with another payload."""
+        outbox = self._outbox
+        if outbox is not None:
+            self._drained = False
+            self._note(lambda: outbox.amend(item, _encode(payload)))
 
     def note_end(self, how: str) -> None:
         """Note how the session ended, ``normal`` or ``interrupted``.

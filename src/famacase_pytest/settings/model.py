@@ -14,6 +14,23 @@ from .switch import HOW_TO_SET
 from .tokens import Tokens
 
 
+class Defects(NamedTuple):
+    """Where defects are filed.
+
+    Attributes:
+        client_class, client_config: of the tracker's client; or
+        config: a file of the TestBench Defect Service.
+        project: the tracker's; None: called as the project of the results.
+        close: whether the defect of a test that passes again is closed.
+    """
+
+    client_class: Value[str] | None
+    client_config: Value[dict[str, Any]] | None
+    config: Value[Path] | None
+    project: Value[str] | None
+    close: bool
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of a session that uses Famacase. Where the source matters the field is a `Value`.
@@ -46,6 +63,7 @@ class Settings:
         run_id, plan_id: None if not given (or 0).
         environment: slug or number of the environment.
         run_title, run_description, run_tags: of a run that is created.
+        defects: where defects are filed; None: nowhere.
         overlay: what upstream reads in place of its own sources.
     """
 
@@ -81,6 +99,7 @@ class Settings:
     run_title: Value[str] | None
     run_description: Value[str] | None
     run_tags: Value[list[Any]] | None
+    defects: Defects | None
     overlay: Overlay = field(repr=False)
 
     @property

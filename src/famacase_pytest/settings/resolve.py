@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import SettingsError
 from . import address, multi, names, overlay
 from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
-from .model import Resolution, Settings
+from .model import Defects, Resolution, Settings
 from .sources import (
     BY_DEFAULT,
     FAMACASE,
@@ -281,7 +281,23 @@ def _settings(
         run_title=values.get("TESTOPS_RUN_TITLE"),
         run_description=values.get("TESTOPS_RUN_DESCRIPTION"),
         run_tags=values.get("TESTOPS_RUN_TAGS"),
+        defects=_defects(values, path("DEFECTS_CONFIG")),
         overlay=overlay.build(inputs, values, decision.address, tokens),
+    )
+
+
+def _defects(values: Mapping[str, Value[Any]], config: Value[Any] | None) -> Defects | None:
+    wanted = values.get("TESTOPS_DEFECT")
+    client = values.get("DEFECTS_CLIENT_CLASS")
+    if not (wanted and wanted.value) or not (client or config):
+        return None
+    close = values.get("DEFECTS_CLOSE")
+    return Defects(
+        client,
+        values.get("DEFECTS_CLIENT_CONFIG"),
+        config,
+        values.get("DEFECTS_PROJECT"),
+        bool(close and close.value),
     )
 
 

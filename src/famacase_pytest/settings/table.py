@@ -306,6 +306,35 @@ OWN: tuple[Row, ...] = (
         "The status of a muted test that fails, such as `blocked`",
         "the failure's",
     ),
+    _row(
+        "DEFECTS_CLIENT_CLASS",
+        "famacase.defects.client_class",
+        TEXT,
+        "The client of the team's tracker: a file, or the dotted path of a class",
+    ),
+    _row(
+        "DEFECTS_CLIENT_CONFIG",
+        "famacase.defects.client_config",
+        OBJECT,
+        "The configuration of that client",
+        secret=True,
+    ),
+    _row(
+        "DEFECTS_CONFIG",
+        "famacase.defects.config",
+        PATH,
+        "A `config.toml` of a TestBench Defect Service, in the place of those two",
+    ),
+    _row(
+        "DEFECTS_PROJECT", "famacase.defects.project", TEXT, "The tracker's project", "as `testops.project`"
+    ),
+    _row(
+        "DEFECTS_CLOSE",
+        "famacase.defects.close",
+        BOOLEAN,
+        "Close the defect of a test that passes again; otherwise it gets a note",
+        "false",
+    ),
 )
 
 ROWS = UPSTREAM + OWN

@@ -320,3 +320,17 @@ def test_what_a_dead_process_left_in_progress_is_invalid_and_keeps_its_steps_and
     assert re.fullmatch(r"the process ended after \d+ s of this test", payload["message"])
     assert [stored.file_name for stored in outbox.attachments(item)] == ["log.txt"]
     assert outbox.unfinished() == []
+
+
+def test_a_result_that_is_amended_is_delivered_again_and_keeps_its_files(
+    outbox: Outbox, writer: Writer, ledger: Ledger
+):
+    writer.put("SMOKE", 1, "r1", "{}", [writer.store(Attachment("f1", "log.txt", content=b"log"))])
+    writer.put("SMOKE", 1, "r2", "{}")
+    ledger.acknowledge(outbox.pending(ledger, 10))
+    first, _ = outbox.results()
+    outbox.amend(first, '{"fields": {}}')
+    (item,) = outbox.pending(ledger, 10)
+    assert (item.result_id, item.payload) == ("r1", '{"fields": {}}')
+    assert [stored.file_name for stored in outbox.attachments(item)] == ["log.txt"]
+    assert len(outbox.results()) == 2

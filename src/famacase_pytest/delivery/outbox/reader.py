@@ -178,6 +178,14 @@ class Reader:
         self._version = None
         return bool(taken)
 
+    def amend(self, item: Item, payload: str) -> None:
+        """Put another payload in the place of a result's; it is delivered again."""
+        key = (item.project, item.run_id, item.result_id)
+        with self._lock, self._opened().transaction() as connection:
+            rows = connection.execute(_FILES, (item.seq,)).fetchall()
+            store_result(connection, key, payload, self._stored(rows), replaces=True)
+        self._version = None
+
     def files(self, seq: int) -> list[StoredFile]:
         """The files of a result, in the order given to `put`."""
         return self._stored(self._rows(_FILES, (seq,)))

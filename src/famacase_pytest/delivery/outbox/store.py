@@ -39,6 +39,9 @@ from famacase_pytest.delivery.system import System
 # Bytes that must be free in a new session's directory: what begins with less would soon break off.
 _ROOM = MIB // 2
 
+# As a limit: none.
+_ALL = -1
+
 # The status of a result that is sent while its test runs.
 IN_PROGRESS = "in_progress"
 
@@ -352,6 +355,16 @@ class Outbox:
         """A stored result; None if it was replaced by a later one of its key."""
         with self._readers.lock:
             return next(iter(self._readers.of(writer).items([seq])), None)
+
+    def results(self) -> list[Item]:
+        """All finished results that can be read."""
+        found = self._readers.each(lambda reader: reader.items(reader.after(0, _ALL)))
+        return [item for _, items in found for item in items]
+
+    def amend(self, item: Item, payload: str) -> None:
+        """Put another payload in the place of a result's, which nobody else writes any more."""
+        with self._readers.lock:
+            self._readers.of(item.writer).amend(item, payload)
 
     def attachments(self, item: Item) -> list[StoredFile]:
         """The files of a result, in the order in which they were put."""
