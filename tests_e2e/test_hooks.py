@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from documented import write_examples
@@ -312,3 +315,19 @@ def test_an_address_in_the_defaults_switches_on(project, runs):
     )
     assert project.run().notices == []
     assert runs.only()["stats"] == {"passed": 1, "failed": 1}
+
+
+def test_the_doctor_names_the_plugin_that_gives_defaults(project, shown):
+    shown("Defaults")
+    environ = project.environment({"FAMACASE_MODE": None, "FAMACASE_TESTOPS_PROJECT": None})
+    done = subprocess.run(
+        [sys.executable, "-m", "famacase_pytest.cli", "doctor", "--offline"],
+        cwd=project.directory,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    source = f"testops.project in pytest_famacase_defaults of {project.directory / 'conftest.py'}"
+    assert source in done.stdout

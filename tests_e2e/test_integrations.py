@@ -453,3 +453,45 @@ def test_an_integration_that_is_not_used_costs_no_import(project):
     """
     outcome = project.run_script(script)
     assert outcome.code == 0, outcome.output
+
+
+def test_secrets_are_masked_for_integrations_too(noting, runs):
+    noting.write(test_one="def test_one(): assert 'hunter-of-the-night' == ''")
+    noting.secrets.clear()
+    outcome = noting.run(
+        "--famacase-integrations=noting.Noting",
+        leaves=["noted.json"],
+        FAMACASE_MASK_ENV="DB_PASSWORD",
+        DB_PASSWORD="hunter-of-the-night",
+    )
+    assert outcome.notices == []
+    _, (title, status, message), _ = noted(noting)
+    assert (title, status) == ("test_one", "failed")
+    assert "hunter" not in message
+
+
+def test_no_test_waits_for_the_imports_of_an_integration(project, receiver):
+    project.write(
+        conftest="""
+        import sys, threading
+
+        def note(event, arguments):
+            if event == "import" and arguments[0] == "requests":
+                with open("thread.txt", "a") as file:
+                    file.write(threading.current_thread().name)
+
+        sys.addaudithook(note)
+        """,
+        test_one="def test_one(): pass",
+    )
+    outcome = project.run(
+        "-p",
+        "no:qase_pytest",
+        "--famacase-integrations=webhook",
+        JSON_WEBHOOK_URL=receiver.url,
+        leaves=["thread.txt"],
+        **OFF,
+    )
+    assert (outcome.code, outcome.notices) == (0, [])
+    assert len(receiver.requests) == 1
+    assert (project.directory / "thread.txt").read_text(encoding="utf-8") == "famacase-integration"

@@ -182,7 +182,7 @@ def integrate(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     names = [] if named is None else [(str(named.source), name) for name in named.value]
-    teams = SessionIntegrations(config, names, state.notices.add, state.context)
+    teams = SessionIntegrations(config, names, state.notices.add, state.context, state.hidden)
     config.pluginmanager.register(teams, "famacase-integrations")
     teams.begin()
 
@@ -226,6 +226,10 @@ class Inactive:
     def summarize(self) -> None:
         """Say what there is to say after the last test."""
         self.notices.print()
+
+    def hidden(self, text: str) -> str:
+        """A text for integrations: nothing is masked where nothing is reported."""
+        return text
 
     def context(self) -> dict[str, Any]:
         """What integrations are told of the run: there is none."""

@@ -479,6 +479,10 @@ class Session:
             self._write_run_file()
             self._tell_end()
 
+    def hidden(self, text: str) -> str:
+        """A text for integrations, without what is secret."""
+        return text if self._transport is None else self._transport.hidden(text)
+
     def context(self) -> dict[str, Any]:
         """What integrations are told of the run, once it has ended; with several projects, of the first."""
         run = next(map(self._run, self._runs), None)

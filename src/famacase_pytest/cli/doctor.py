@@ -98,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     checks += _patches(found)
     files = ConfigFiles(Path.cwd())
     document = found.get("defaults")
-    defaults = Defaults(document, "pytest_famacase_defaults") if document else Defaults()
+    givers = " or ".join(found.get("defaults_of", ()))
+    defaults = Defaults(document, f"pytest_famacase_defaults of {givers}") if document else Defaults()
     options = found.get("options", {})
     given = effective(Inputs(os.environ, options, files, defaults))
     settings = None

@@ -75,6 +75,10 @@ class Screening:
         copies = {source.ref: copied for source, copied in settled if copied is not None}
         return CapturedResult(captured.payload, tuple(source for source, _ in settled), copies)
 
+    def hidden(self, text: str) -> str:
+        """A text that is no part of a result, without what is secret as far as that is known here."""
+        return text if self._mask is None else self._mask.secrets({"message": text}).hide(text)
+
     def crash(self, message: str) -> str:
         """What xdist says of a dead worker, which names the test with parameters that nobody here knows."""
         if self._mask is None:

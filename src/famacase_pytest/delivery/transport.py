@@ -204,6 +204,10 @@ class Transport:
         """
         return {}
 
+    def hidden(self, text: str) -> str:
+        """A text that goes elsewhere than into a result, without what is secret."""
+        return text if self._screening is None else self._screening.hidden(text)
+
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
         """Store finished results; what the outbox does not take is held in memory."""
         if self._screening is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,7 @@ class SessionIntegrations:
         named: what the setting names, each with the place where that stands.
         tell: takes a line for the user.
         context: gives what on_run_end is told of the run.
+        hidden: masks what is secret in a text.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class SessionIntegrations:
         named: Sequence[tuple[str, str]],
         tell: Callable[[str], None],
         context: Context,
+        hidden: Callable[[str], str],
     ) -> None:
         self._config = config
         self._named = named
         self._tell = tell
         self._context = context
+        self._hidden = hidden
         self._lifecycle: Lifecycle | None = None
         self._reports: dict[tuple[str, str], list[Any]] = {}
         self._results: list[TestResult] = []
@@ -106,9 +110,19 @@ class SessionIntegrations:
 
     def _ended(self, reports: list[Any]) -> None:
         assert self._lifecycle is not None
-        result = _result(reports)
+        result = self._masked(_result(reports))
         self._results.append(result)
         self._lifecycle.test_ended(result)
+
+    def _masked(self, result: TestResult) -> TestResult:
+        """The result without what is secret; a marker is written for others to read."""
+        case = result.test_case
+        return replace(
+            result,
+            test_case=replace(case, nodeid=self._hidden(case.nodeid), title=self._hidden(case.title)),
+            message=result.message and self._hidden(result.message),
+            details=result.details and self._hidden(result.details),
+        )
 
     def _integrations(self) -> list[Integration]:
         """All that are registered in any way, each once.

@@ -38,6 +38,9 @@ class _Probe:
         self.found = {
             "options": given,
             "defaults": defaults if isinstance(defaults, dict) else None,
+            "defaults_of": [
+                impl.plugin_name for impl in reversed(config.hook.pytest_famacase_defaults.get_hookimpls())
+            ],
             "order": [name for name in order if name in names],
             "rootdir": str(config.rootpath),
             "known": sorted(environment_names()),
