@@ -595,3 +595,28 @@ def test_the_example_of_a_first_test(project, runs):
 )
 def test_an_example_of_the_documentation(project, runs, heading, name, steps):
     assert documented(project, runs, heading, name) == steps
+
+
+def test_a_long_test_that_is_repeated_is_one_result(suite, runs):
+    suite.write(
+        "events/first.py",
+        """
+        import pathlib
+
+        def ping():
+            first = not pathlib.Path("failed").exists()
+            pathlib.Path("failed").touch()
+            assert not first, "the first time"
+        """,
+    )
+    suite.describe("soak", {"name": "ping", "interval_sec": 0.2}, total_seconds=0.5)
+    # The last word counts: it takes back that other plugins are left out.
+    arguments = ("-p", "pytest_rerunfailures", "--reruns", "1", "--run-orch=soak")
+    outcome = suite.project.run(*arguments, leaves=["failed"])
+    assert outcome.code == 0, outcome.output
+    (result,) = runs.results(runs.only())
+    assert result["execution"]["status"] == "passed"
+    assert result["fields"]["attempts"] == "2"
+    first, second = result["steps"]
+    assert [step["execution"]["status"] for step in first["steps"]].count("failed") == 1
+    assert {step["execution"]["status"] for step in second["steps"]} == {"passed"}
