@@ -25,6 +25,7 @@ from contract import violations
 from famacase_pytest.delivery.api.client import API_ROOT, ReporterApi
 from famacase_pytest.errors import Refused
 from famacase_pytest.server.process import ServerProcess
+from famacase_pytest.settings.ci import MARKS
 from fault_layer import FaultLayer
 
 SAMPLE = Path(__file__).parent / "sample_project"
@@ -122,7 +123,7 @@ class Project:
         base = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("FAMACASE_", "QASE_", "PYTEST_", "COV_"))
+            if not name.startswith(("FAMACASE_", "QASE_", "PYTEST_", "COV_")) and name not in MARKS
         }
         own = {
             "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",

@@ -21,7 +21,7 @@ from .hooks import Hooks
 from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
-from .summary import Line, Notices, Progress, counted, details, failures, internal_error
+from .summary import Line, Notices, Progress, counted, details, escaped, failures, internal_error, markdown
 
 if TYPE_CHECKING:
     from .defects.session import SessionDefects
@@ -538,7 +538,9 @@ class Session:
         if self._is_unsaid and self._controller is not None:
             with self._guard:
                 # Counted now: the relay may have delivered since.
-                lines = list(self._summary(self._controller.leftovers()))
+                left = self._controller.leftovers()
+                lines = list(self._summary(left))
+                self._tell_ci(left, lines)
             # Not before: Ctrl-C may end the counting.
             self._is_unsaid = False
         self.notices.summarize(lines)
@@ -578,6 +580,39 @@ class Session:
             command = self._resend_command()
             yield Line(
                 f"{what} in {self._controller.directory}{reason}. Send them with: {command}", good=False
+            )
+
+    def _tell_ci(self, left: Leftovers, lines: Sequence[Line]) -> None:
+        """Write the summary and the outputs of a CI job, if there is a place for them."""
+        github = self._settings.ci.value == "auto" and bool(os.environ.get("GITHUB_ACTIONS"))
+        given = self._settings.job_summary
+        places = [(given.value, "w", str(given.source))] if given else []
+        if github and os.environ.get("GITHUB_STEP_SUMMARY"):
+            places.append((Path(os.environ["GITHUB_STEP_SUMMARY"]), "a", "GITHUB_STEP_SUMMARY"))
+        if not places and not github:
+            return
+        assert self._controller is not None
+        runs = [(self._run(code), self._controller.title(code, known)) for code, known in self._runs.items()]
+        links = ", ".join(f"[{escaped(title or 'run')}]({run.url})" for run, title in runs)
+        text = self._settings.tokens.scrubbed(markdown(left, links, lines, self._result_page))
+        for path, mode, source in places:
+            self._write(path, mode, text, source)
+        created = [run for run, _ in runs if run.id is not None]
+        if github and created and os.environ.get("GITHUB_OUTPUT"):
+            ids, urls = ",".join(str(run.id) for run in created), ",".join(run.url for run in created)
+            outputs = f"run-id={ids}\nrun-url={urls}\n"
+            self._write(Path(os.environ["GITHUB_OUTPUT"]), "a", outputs, "GITHUB_OUTPUT")
+
+    def _write(self, path: Path, mode: str, text: str, source: str) -> None:
+        from .delivery.system import System
+
+        try:
+            with System.open_file(path, mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            self.notices.add(
+                f"{source} names {path}, which cannot be written ({error.strerror}): the job has no summary "
+                "of this session. Choose another path."
             )
 
     def _result_page(self, project: str, run_id: int, result_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -82,6 +83,35 @@ def failures(left: Leftovers, page: Callable[[str, int, str], str]) -> Iterator[
         yield Line(f"{entry.status}: {shortened(entry.title)}  {where}", detail=True)
     if len(left.failed) > _SHOWN:
         yield Line(f"and {len(left.failed) - _SHOWN} more that did not pass", detail=True)
+
+
+def markdown(left: Leftovers, link: str, lines: Sequence[Line], page: Callable[[str, int, str], str]) -> str:
+    """The summary for the page of a CI job.
+
+    Args:
+        left: how far delivery came.
+        link: to the run, in Markdown.
+        lines: of the summary in the terminal; those that are not good are among the text.
+        page: gives the page of a result, from project, run and the result's id.
+    """
+    text = [f"### Famacase: {link}", "", "| status | results |", "|---|---:|"]
+    text += [f"| {status} | {count} |" for status, count in sorted(left.statuses.items()) if status]
+    if left.failed:
+        text += ["", "Did not pass:", ""]
+    for entry in left.failed[:_SHOWN]:
+        where = page(entry.project, entry.run_id, entry.result_id)
+        text.append(f"- [{escaped(shortened(entry.title))}]({where})")
+    if len(left.failed) > _SHOWN:
+        text.append(f"- and {len(left.failed) - _SHOWN} more")
+    for line in lines:
+        if not line.good:
+            text += ["", f"> {escaped(line.text)}"]
+    return "\n".join(text) + "\n"
+
+
+def escaped(text: str) -> str:
+    """A text as Markdown that shows it as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>()#|!~])", r"\\\1", " ".join(text.split()))
 
 
 def shortened(title: str) -> str:

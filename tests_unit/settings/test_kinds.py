@@ -38,6 +38,7 @@ BAD_TEXTS: dict[str, list[str]] = {
     "ATTACHMENT_WORKERS": ["0", "33"],
     "DRAIN_TIMEOUT": ["-1", "forever"],
     "START_TIMEOUT": ["0", "soon"],
+    "CI": ["github"],
     "STRICT": ["x"],
     "FLUSH_INTERVAL": ["-1", "61"],
     "OUTBOX_MAX_MB": ["0", "1.5"],
@@ -72,6 +73,7 @@ BAD_JSON: dict[str, list[Any]] = {
     "RUN_FILE": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
     "DEFECTS_CLIENT_CONFIG": [[], 5, True],
     "DEFECTS_CONFIG": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
+    "JOB_SUMMARY": [True, ["a"], "a\0b", "~nobody-of-this-name/x"],
 }
 
 
@@ -199,6 +201,7 @@ def test_a_value_that_loses_is_no_matter(resolved: Resolve, name: str) -> None:
     good = good or {
         "TESTOPS_RUN_EXTERNAL_LINK_TYPE": "jiraCloud",
         "TESTOPS_CONFIGURATIONS_VALUES": "a=b",
+        "CI": "off",
         "REPORT_DRIVER": "local",
         "REPORT_CONNECTION_FORMAT": "json",
         "ATTACHMENTS": "all",

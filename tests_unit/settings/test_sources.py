@@ -259,6 +259,7 @@ OWN_VALUES: dict[str, tuple[list[str], Any]] = {
     "ATTACHMENT_WORKERS": (["5", "6", "7"], int),
     "DRAIN_TIMEOUT": (["0", "2", "3"], float),
     "START_TIMEOUT": (["1.5", "2", "3"], float),
+    "CI": (["off", "auto", "off"], str),
     "STRICT": (["yes", "false", "false"], lambda text: text == "yes"),
     "FLUSH_INTERVAL": (["0", "0.2", "3"], float),
     "OUTBOX_MAX_MB": (["5", "6", "7"], int),
@@ -296,6 +297,7 @@ def test_each_of_our_own_has_a_test_here(name: str) -> None:
         in (
             "OUTBOX_DIR",
             "RUN_FILE",
+            "JOB_SUMMARY",
             "CLIENT_CLASS",
             "CLIENT_CONFIG",
             *OF_DEFECTS,

@@ -53,6 +53,8 @@ class Settings:
         outbox_dir: where results wait; None: the default place.
         outbox_max_mb: size of the outbox in MiB beyond which files are dropped.
         reruns: merge or all; whether the attempts at a test are one result.
+        ci: auto or off: whether what a CI service says is used.
+        job_summary: where to write a summary in Markdown.
         run_file: where to write id and URL of the run.
         client_class, client_config: the team's own back end, and its configuration.
         speedups: whether slow parts of upstream are replaced.
@@ -84,6 +86,8 @@ class Settings:
     outbox_dir: Value[Path] | None
     outbox_max_mb: Value[int]
     reruns: Value[str]
+    ci: Value[str]
+    job_summary: Value[Path] | None
     run_file: Value[Path] | None
     client_class: Value[str] | None
     client_config: Value[dict[str, Any]] | None

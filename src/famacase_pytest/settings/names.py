@@ -35,10 +35,16 @@ def warnings(inputs: Inputs, known_upstream: Collection[str]) -> list[str]:
     ]
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """The end of a message, such as " Did you mean mode?", or "" if no known name is near."""
-    found = closest(name, known)
-    return f" Did you mean {found}?" if found else ""
+def nearest(name: str, known: Collection[str], prefix: str = "") -> str:
+    """The end of a message, such as " Did you mean mode?", or "" if no known name is near.
+
+    Args:
+        name: that nobody knows.
+        known: those that there are.
+        prefix: of all of them, which makes none nearer.
+    """
+    found = closest(name[len(prefix) :], [candidate[len(prefix) :] for candidate in known])
+    return f" Did you mean {prefix}{found}?" if found else ""
 
 
 def closest(name: str, known: Collection[str]) -> str:
@@ -59,7 +65,8 @@ def _variables(environ: Mapping[str, str], known_upstream: Collection[str]) -> I
         if not name.startswith("FAMACASE_") or not given(value) or name in effective:
             continue
         if name not in _VARIABLES:
-            yield f"{name} in the environment is not a known setting.{nearest(name, _VARIABLES | twins)}"
+            near = nearest(name, _VARIABLES | twins, "FAMACASE_")
+            yield f"{name} in the environment is not a known setting.{near}"
         elif known_upstream:
             yield f"{name} in the environment has no effect: the installed qase-pytest does not read it."
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import SettingsError
-from . import address, multi, names, overlay
+from . import address, ci, multi, names, overlay
 from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
 from .model import Defects, Resolution, Settings
 from .sources import (
@@ -115,6 +115,12 @@ def resolve(
         return Resolution(decision.reason, warnings=(decision.warning,) if decision.warning else ())
     tokens = read_tokens(inputs)
     findings = _read_values(inputs, modes)
+    built = (
+        ci.build(environ) if findings.values.get("CI", Value("auto", BY_DEFAULT)).value == "auto" else None
+    )
+    for name, value in zip(("TESTOPS_RUN_TITLE", "TESTOPS_RUN_DESCRIPTION"), built or ()):
+        if value.value and strongest(BY_NAME[name], inputs) is None:
+            findings.values[name] = value
     settings = _settings(inputs, decision, findings.values, tokens)
     problems = [decision.problem] if decision.problem else []
     problems += [*findings.problems, *_missing(inputs, decision, settings, findings.values)]
@@ -266,6 +272,8 @@ def _settings(
         outbox_dir=path("OUTBOX_DIR"),
         outbox_max_mb=of("OUTBOX_MAX_MB", 2048),
         reruns=of("RERUNS", "merge"),
+        ci=of("CI", "auto"),
+        job_summary=path("JOB_SUMMARY"),
         run_file=path("RUN_FILE"),
         client_class=values.get("CLIENT_CLASS"),
         client_config=values.get("CLIENT_CONFIG"),

@@ -269,6 +269,15 @@ OWN: tuple[Row, ...] = (
         "A test that is repeated is one result, with its attempts as steps; `all`: each attempt is a result",
         "merge",
     ),
+    _row(
+        "CI",
+        "famacase.ci",
+        choice("auto", "off"),
+        "`auto`: a run without title or description gets them from the CI build; on GitHub Actions the job's "
+        "summary and outputs are written",
+        "auto",
+    ),
+    _row("JOB_SUMMARY", "famacase.jobSummary", PATH, "Write a summary in Markdown to this file"),
     _row("RUN_FILE", "famacase.runFile", PATH, "Write id and URL of the run to this file as JSON"),
     _row(
         "INTEGRATIONS",
