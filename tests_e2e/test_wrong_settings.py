@@ -43,7 +43,7 @@ def test_values_of_the_wrong_kind_are_named_all_at_once_with_their_sources(suite
             "--qase-testops-defect=perhaps",
             FAMACASE_TESTOPS_BATCH_SIZE="201",
             QASE_DEBUG="loud",
-            FAMACASE_RETRY_ATTEMPTS="0",
+            FAMACASE_RETRY_ATTEMPTS="-1",
             QASE_MODE="everything",
             FAMACASE_MODE=None,
         ),
@@ -58,13 +58,46 @@ def test_values_of_the_wrong_kind_are_named_all_at_once_with_their_sources(suite
         ("--qase-testops-defect on the command line", '"perhaps"', "one of true, false"),
         ("FAMACASE_TESTOPS_BATCH_SIZE in the environment", '"201"', "from 1 to 200"),
         ("QASE_DEBUG in the environment", '"loud"', "one of true, false"),
-        ("FAMACASE_RETRY_ATTEMPTS in the environment", '"0"', "a whole number from 1"),
+        ("FAMACASE_RETRY_ATTEMPTS in the environment", '"-1"', "a whole number from 0"),
         ("QASE_MODE in the environment", '"everything"', "off, report, testops"),
     ):
         (line,) = [line for line in said.splitlines() if source in line]
         assert value in line
         assert must in line
     assert "report in qase.config.json must be an object" in said
+
+
+def test_what_is_wrong_in_settings_of_qase_is_passed_over(suite, runs):
+    """qase-pytest itself runs the session, with what it can use."""
+    suite.write_json(
+        "qase.config.json",
+        {
+            "fallback": "local",
+            "testops": {"batch": {"size": 2000}, "run": {"title": "as given"}, "plan": 7},
+            "executionPlan": "x",
+        },
+    )
+    outcome = suite.run(QASE_DEBUG="loud")
+    assert outcome.code == 0, outcome.output
+    run = runs.only()
+    assert (run["title"], run["stats"]) == ("as given", {"passed": 1})
+    for start in (
+        'fallback in qase.config.json is "local": it must be one of off, report',
+        "testops.batch.size in qase.config.json is 2000: it must be a whole number from 1 to 200. It is ",
+        "testops.plan in qase.config.json must be an object, not a number. It is passed over",
+        "executionPlan in qase.config.json must be an object, not text. It is passed over",
+        'QASE_DEBUG in the environment is "loud": it must be one of true, false',
+    ):
+        assert len(outcome.lines(f"famacase: {start}")) == 1
+
+
+def test_a_file_of_qase_that_is_no_json(suite, runs):
+    suite.write_json("qase.config.json", '{"mode": "testops",}')
+    outcome = suite.run()
+    assert outcome.code == 0, outcome.output
+    (line,) = outcome.notices
+    assert line.startswith("famacase: qase.config.json, line 1, column")
+    assert runs.only()["stats"] == {"passed": 1}
 
 
 @pytest.mark.parametrize(

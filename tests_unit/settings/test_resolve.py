@@ -30,16 +30,16 @@ def test_all_problems_are_told_at_once(resolved: Resolve) -> None:
     lines = str(raised.value).splitlines()
     assert [line.split()[0] for line in lines] == [
         "FAMACASE_API_URL",
-        "report",
         "--famacase-debug",
-        "QASE_TESTOPS_RUN_ID",
         "testops.batch.size",
         "FAMACASE_TIMEOUT",
         "FAMACASE_MODE",
         "No",
+        "report",
+        "QASE_TESTOPS_RUN_ID",
     ]
-    assert "no project is set" in lines[-2]
-    assert "No token" in lines[-1]
+    assert "no project is set" in lines[-4]
+    assert "No token" in lines[-3]
 
 
 def test_nothing_is_checked_where_famacase_is_not_used(resolved: Resolve) -> None:
@@ -53,7 +53,6 @@ def test_nothing_is_checked_where_famacase_is_not_used(resolved: Resolve) -> Non
     ("famacase", "qase", "said"),
     [
         ({"testops": "x"}, None, "testops in famacase.config.json must be an object, not text"),
-        (None, {"testops": {"run": [1]}}, "testops.run in qase.config.json must be an object, not a list"),
         ({"testops": {"run": 5}}, {"testops": {"run": {}}}, "testops.run in famacase.config.json"),
         ({"famacase": ["x"]}, None, "famacase in famacase.config.json must be an object"),
         ({"framework": {"pytest": True}}, None, "framework.pytest in famacase.config.json"),
@@ -67,6 +66,37 @@ def test_a_block_that_is_none(
         resolved(complete, famacase=famacase, qase=qase)
     (line,) = str(raised.value).splitlines()
     assert line.startswith(said)
+
+
+def test_a_block_of_qase_that_is_none_is_passed_over(resolved: Resolve, complete: dict[str, str]) -> None:
+    resolution = resolved(
+        complete, qase={"testops": {"run": [1], "batch": {"size": 7}}, "executionPlan": "x"}
+    )
+    assert resolution.warnings == (
+        "executionPlan in qase.config.json must be an object, not text. "
+        "It is passed over, as if it were not set.",
+        "testops.run in qase.config.json must be an object, not a list. "
+        "It is passed over, as if it were not set.",
+    )
+    assert resolution.settings.batch_size.value == 7
+    assert "executionPlan" not in resolution.settings.overlay.file
+
+
+def test_the_next_source_counts_if_one_of_qase_is_wrong(resolved: Resolve, complete: dict[str, str]) -> None:
+    environ = {**complete, "QASE_TESTOPS_BATCH_SIZE": "2000"}
+    resolution = resolved(environ, qase={"testops": {"batch": {"size": 20}}})
+    assert resolution.settings.batch_size.value == 20
+    assert resolution.settings.overlay.file["testops"]["batch"] == {"size": 20}
+    (line,) = resolution.warnings
+    assert line.startswith('QASE_TESTOPS_BATCH_SIZE in the environment is "2000": it must be')
+    assert "QASE_TESTOPS_BATCH_SIZE" not in resolution.settings.overlay.environ
+
+
+@pytest.mark.parametrize(("text", "attempts"), [("0", 1), ("7", 7)])
+def test_no_attempt_is_one(resolved: Resolve, complete: dict[str, str], text: str, attempts: int) -> None:
+    environ = {**complete, "FAMACASE_RETRY_ATTEMPTS": text, "FAMACASE_ATTACHMENT_WORKERS": "64"}
+    settings = resolved(environ).settings
+    assert (settings.retry_attempts.value, settings.attachment_workers.value) == (attempts, 64)
 
 
 @pytest.mark.parametrize("empty", [None, {}, [], "", False, 0])
@@ -233,7 +263,7 @@ class TestPreview:
         assert preview({}, files, {"famacase_api_url": None, "verbose": 1}) == Preview()
 
     def test_of_a_broken_file(self, tmp_path: Path) -> None:
-        (tmp_path / "qase.config.json").write_text("{")
+        (tmp_path / "famacase.config.json").write_text("{")
         assert preview({"FAMACASE_API_URL": "h.example"}, ConfigFiles(tmp_path)) == Preview()
 
     def test_without_a_famacase_setting_nothing_is_read(self, tmp_path: Path) -> None:

@@ -110,11 +110,15 @@ def test_a_file_that_cannot_be_used_is_named(
     tmp_path: Path, resolved: Resolve, complete: dict[str, str], name: str, content: bytes, said: list[str]
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SettingsError) as raised:
-        resolved(complete)
-    assert str(raised.value).startswith(name)
+    if name == QASE_FILE:
+        (line,) = resolved(complete).warnings
+    else:
+        with pytest.raises(SettingsError) as raised:
+            resolved(complete)
+        line = str(raised.value)
+    assert line.startswith(name)
     for part in said:
-        assert part in str(raised.value)
+        assert part in line
 
 
 def test_both_files_are_reported_at_once(resolved: Resolve, complete: dict[str, str]) -> None:
@@ -135,8 +139,8 @@ def test_the_content_of_a_broken_file_is_not_shown(resolved: Resolve, complete: 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are of another kind there")
 def test_an_unreadable_file_is_named(tmp_path: Path, resolved: Resolve, complete: dict[str, str]) -> None:
     (tmp_path / "qase.config.json").mkdir()
-    with pytest.raises(SettingsError, match=r"qase\.config\.json cannot be read \(Is a directory\)"):
-        resolved(complete)
+    (line,) = resolved(complete).warnings
+    assert line.startswith("qase.config.json cannot be read (Is a directory)")
 
 
 def test_a_byte_order_mark_is_allowed(tmp_path: Path) -> None:

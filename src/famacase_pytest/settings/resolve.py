@@ -14,6 +14,7 @@ from .kinds import MODES, NEEDS_BACKEND, Unfit, names_in
 from .model import Defects, Resolution, Settings
 from .sources import (
     BY_DEFAULT,
+    COMMAND_LINE,
     FAMACASE,
     QASE,
     ConfigFiles,
@@ -123,12 +124,14 @@ def resolve(
             findings.values[name] = value
     settings = _settings(inputs, decision, findings.values, tokens)
     problems = [decision.problem] if decision.problem else []
-    problems += [*findings.problems, *_missing(inputs, decision, settings, findings.values)]
+    problems += [*findings.problems, *_missing(decision, settings, findings)]
     misspelt = names.warnings(inputs, known_upstream)
     if problems:
-        # What is missing may be there under a misspelt name.
-        raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys([*problems, *misspelt]))))
-    warnings = [*_exposed(settings), *_unmasked(settings), *findings.warnings, *misspelt]
+        # What is missing may be there under a misspelt name, or with a wrong value.
+        said = [*problems, *findings.passed_over, *misspelt]
+        raise SettingsError(tokens.scrubbed("\n".join(dict.fromkeys(said))))
+    doubtful = [*findings.passed_over, *findings.warnings, *misspelt]
+    warnings = [*_exposed(settings), *_unmasked(settings), *doubtful]
     return Resolution(settings=settings, warnings=tuple(map(tokens.scrubbed, warnings)))
 
 
@@ -179,51 +182,76 @@ def integrations(inputs: Inputs) -> Value[list[str]] | None:
     try:
         return Value(row.kind.parse(found.value), found.source)
     except ValueError as error:
-        raise SettingsError(_wrong(row, found, error)) from None
+        raise SettingsError(f"{_wrong(row, found, error)} Correct or remove it.") from None
 
 
 @dataclass
 class _Findings:
-    """The winning values, parsed, by the name of their row, and what is wrong or doubtful in them."""
+    """The winning values, parsed, by the name of their row, and what is wrong or doubtful in them.
+
+    Attributes:
+        values: by the name of their row.
+        problems: stop the session.
+        wrong: the rows that have a problem.
+        passed_over: what is said of values of Qase's sources that are wrong.
+        warnings: what else is said.
+    """
 
     values: dict[str, Value[Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    wrong: set[str] = field(default_factory=set)
+    passed_over: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def _read_values(inputs: Inputs, modes: Collection[str]) -> _Findings:
     """Parse the winning value of each row. A value that loses is not looked at: upstream will not see it."""
-    findings = _Findings(problems=list(broken_blocks(inputs)))
+    findings = _Findings(problems=list(broken_blocks(inputs)), passed_over=inputs.files.passed_over())
     for row in ROWS:
-        found = None if row.name in ELSEWHERE else strongest(row, inputs)
+        found = None if row.name in ELSEWHERE else _winner(row, inputs, modes, findings)
         if found is None:
             continue
-        try:
-            value = row.kind.parse(found.value)
-        except (ValueError, OverflowError) as error:  # OverflowError: 1e999 as a whole number
-            findings.problems.append(_wrong(row, found, error))
-            continue
-        if row.name in ("MODE", "FALLBACK") and value not in modes:
-            findings.problems.append(
-                f"{found.source} is {value}, a mode that the installed qase-pytest does not have: no result "
-                "would be reported. Install a newer one or choose another."
-            )
-            continue
-        findings.values[row.name] = Value(value, found.source)
+        findings.values[row.name] = found
         findings.warnings += [
             f"{found.source} names {shown(name)}, which is not among {', '.join(sorted(row.kind.familiar))}."
             f"{names.nearest(name, row.kind.familiar)}"
-            for name in (names_in(value) if row.kind.familiar else ())
+            for name in (names_in(found.value) if row.kind.familiar else ())
             if name not in row.kind.familiar
         ]
     return findings
 
 
+def _winner(row: Row, inputs: Inputs, modes: Collection[str], findings: _Findings) -> Value[Any] | None:
+    """The strongest value, parsed; one of Qase's that is wrong is no reason to stop a session."""
+    for _, found in candidates((row,), inputs):
+        wrong, value = _read_value(row, found, modes)
+        if not wrong:
+            return Value(value, found.source)
+        if found.source.kind == COMMAND_LINE or not found.source.of_qase:
+            findings.problems.append(f"{wrong} Correct or remove it.")
+            findings.wrong.add(row.name)
+            break
+        # qase-pytest runs the session without it.
+        findings.passed_over.append(f"{wrong} It is passed over, as if it were not set.")
+    return None
+
+
+def _read_value(row: Row, found: Value[Any], modes: Collection[str]) -> tuple[str, Any]:
+    """What is wrong with a value, or "", and what it means."""
+    try:
+        value = row.kind.parse(found.value)
+    except (ValueError, OverflowError) as error:  # OverflowError: 1e999 as a whole number
+        return _wrong(row, found, error), None
+    if row.name in ("MODE", "FALLBACK") and value not in modes:
+        return f"{found.source} is {value}, a mode that the installed qase-pytest does not have.", None
+    return "", value
+
+
 def _wrong(row: Row, found: Value[Any], error: Exception) -> str:
     # Python's own texts ("invalid literal for int()") say less than what the value must be.
     detail = f" ({error})" if isinstance(error, Unfit) else ""
-    value = "***" if row.secret else shown(found.value)
-    return f"{found.source} is {value}: it must be {row.kind.must}{detail}. Correct or remove it."
+    text = "***" if row.secret else shown(found.value)
+    return f"{found.source} is {text}: it must be {row.kind.must}{detail}."
 
 
 def shown(value: object) -> str:
@@ -263,7 +291,7 @@ def _settings(
         projects=tuple(dict.fromkeys(projects)),
         tokens=tokens,
         timeout=values.get("TIMEOUT") or of("TESTOPS_API_TIMEOUT", 30.0),
-        retry_attempts=of("RETRY_ATTEMPTS", 3),
+        retry_attempts=Value(max(1, of("RETRY_ATTEMPTS", 3).value), of("RETRY_ATTEMPTS", 3).source),
         attachment_workers=of("ATTACHMENT_WORKERS", 4),
         drain_timeout=of("DRAIN_TIMEOUT", 300.0),
         start_timeout=of("START_TIMEOUT", 10.0),
@@ -309,15 +337,13 @@ def _defects(values: Mapping[str, Value[Any]], config: Value[Any] | None) -> Def
     )
 
 
-def _missing(
-    inputs: Inputs, decision: Decision, settings: Settings, values: Mapping[str, Value[Any]]
-) -> Iterator[str]:
+def _missing(decision: Decision, settings: Settings, findings: _Findings) -> Iterator[str]:
     """A message for each thing that the selected modes need and no source has."""
 
     def is_missing(name: str) -> bool:
         # A value that is there and wrong has a message of its own already.
-        found = values.get(name)
-        return not found.value if found else strongest(BY_NAME[name], inputs) is None
+        found = findings.values.get(name)
+        return not found.value if found else name not in findings.wrong
 
     selecting = [value for value in (settings.mode, settings.fallback) if value.value in NEEDS_BACKEND]
     if not selecting:

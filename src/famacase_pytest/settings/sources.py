@@ -85,6 +85,7 @@ class ConfigFiles:
         self._documents: dict[str, dict[str, Any]] = {}
         self._problems: dict[str, str] = {}
         self._versions: dict[str, object] = {}
+        self._broken: list[str] = []
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name, without reading it."""
@@ -99,7 +100,9 @@ class ConfigFiles:
         if name not in self._documents:
             self._versions[name] = _version(self.directory / name)
             try:
-                self._documents[name] = _read(self.directory / name)
+                self._documents[name] = document = _read(self.directory / name)
+                if name == QASE_FILE:
+                    self._broken = list(_without_broken_blocks(document))
             except SettingsError as error:
                 self._documents[name] = {}
                 self._problems[name] = str(error)
@@ -109,6 +112,11 @@ class ConfigFiles:
         """Why a file cannot be used, "" if it can."""
         self.document(name)
         return self._problems.get(name, "")
+
+    def passed_over(self) -> list[str]:
+        """What is said of the Qase file, or of blocks of it, that cannot be used: no session ends for it."""
+        problem = self.problem(QASE_FILE)
+        return [problem] if problem else self._broken
 
     def is_current(self) -> bool:
         """Whether this is still the current directory, and what was read is still what the files hold.
@@ -243,14 +251,27 @@ def blocks_of(rows: Sequence[Row]) -> set[str]:
 
 def broken_blocks(inputs: Inputs) -> Iterator[str]:
     """A message for each place where a file must have an object, and has something else."""
-    documents = ((inputs.famacase_file, FAMACASE_FILE), (inputs.qase_file, QASE_FILE), inputs.defaults)
+    documents = ((inputs.famacase_file, FAMACASE_FILE), inputs.defaults)
     for path in sorted(blocks_of(ROWS)):
-        own = path.split(".")[0] == BLOCK
-        found = [(look_up(node, path), file) for node, file in documents if not (own and file == QASE_FILE)]
+        found = [(look_up(node, path), file) for node, file in documents]
         node, file = next((entry for entry in found if given(entry[0])), (None, ""))
         # Upstream passes over what is empty or null, whatever its kind.
         if node and not isinstance(node, Mapping):
             yield f"{path} in {file} must be an object, not {_json_kind(node)}: correct or remove it."
+
+
+def _without_broken_blocks(document: dict[str, Any]) -> Iterator[str]:
+    """Take what is no object out of the Qase file where one must be; what is said of each."""
+    for path in sorted(blocks_of(ROWS)):
+        *above, last = path.split(".")
+        parent: Any = look_up(document, ".".join(above)) if above else document
+        node = parent.get(last) if isinstance(parent, dict) else None
+        if node and not isinstance(node, Mapping) and path.split(".")[0] != BLOCK:
+            parent.pop(last)
+            yield (
+                f"{path} in {QASE_FILE} must be an object, not {_json_kind(node)}. It is passed over, as if "
+                "it were not set."
+            )
 
 
 def _of_upstream(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..errors import SettingsError
 from . import address
 from .kinds import NEEDS_BACKEND
 from .sources import COMMAND_LINE, FAMACASE, QASE, Inputs, Value, candidates, given, strongest
-from .table import BLOCK, BY_NAME, FAMACASE_FILE, QASE_FILE, flag_of
+from .table import BLOCK, BY_NAME, FAMACASE_FILE, flag_of
 
 HOW_TO_SET = (
     'Set FAMACASE_API_URL (or --famacase-api-url, or "famacase": {"apiUrl": ...} in famacase.config.json)'
@@ -63,12 +63,10 @@ def decide(inputs: Inputs) -> Decision:
         return Decision(True, address=address, enabled=enabled)
     ours = next((value for _, value in candidates((BY_NAME["API_URL"], _HOST), inputs, FAMACASE)), None)
     active = ours is not None or enabled is not None
-    problems = [inputs.files.problem(FAMACASE_FILE)]
-    if active or problems[0]:
+    problem = inputs.files.problem(FAMACASE_FILE)
+    if problem:
         # Both are reported at once.
-        problems.append(inputs.files.problem(QASE_FILE))
-    if any(problems):
-        raise SettingsError("\n".join(filter(None, problems)))
+        raise SettingsError("\n".join([problem, *inputs.files.passed_over()]))
     return _with_address(inputs, ours, enabled) if active else _without_address(inputs)
 
 

@@ -223,8 +223,10 @@ OWN: tuple[Row, ...] = (
         "`false` switches off; `true` takes the address from `QASE_*` settings too",
     ),
     _row("TIMEOUT", "famacase.timeout", seconds(3600), "Seconds for one HTTP call", "30"),
-    _row("RETRY_ATTEMPTS", "famacase.retryAttempts", integer(1, 20), "Attempts at one HTTP call in all", "3"),
-    _row("ATTACHMENT_WORKERS", "famacase.attachmentWorkers", integer(1, 32), "Uploads at a time", "4"),
+    _row(
+        "RETRY_ATTEMPTS", "famacase.retryAttempts", integer(0, 100), "Attempts at one HTTP call; 0: one", "3"
+    ),
+    _row("ATTACHMENT_WORKERS", "famacase.attachmentWorkers", integer(1, 256), "Uploads at a time", "4"),
     _row(
         "DRAIN_TIMEOUT",
         "famacase.drainTimeout",
