@@ -40,6 +40,10 @@ def commands() -> Iterator[str]:
             )
 
 
+def test_the_readme_is_short() -> None:
+    assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 150
+
+
 @pytest.mark.parametrize(
     ("language", "text"),
     [
