@@ -162,6 +162,18 @@ class ReportingHooks:
         with self._session.guarded():
             self._session.test_set_up(item)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        with self._session.guarded():
+            self._session.teardown_starts(item, nextitem)
+        try:
+            return (yield)
+        finally:
+            with self._session.guarded():
+                self._session.teardown_ended()
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self) -> None:
         with self._session.guarded():

@@ -368,7 +368,19 @@ class Session:
         """Store the result of the test before the next one starts."""
         self._leave_to_parent()
         if self._capture is not None:
+            if self._transport is not None and self.item is not None:
+                self._transport.test = self.item.nodeid
             self._capture.finished()
+
+    def teardown_starts(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        """The fixtures of a test are about to be torn down, and those that the next test does not need."""
+        if self._transport is not None:
+            self._transport.teardown_starts(lambda: _ending(item, nextitem))
+
+    def teardown_ended(self) -> None:
+        """They have been torn down: what they have finished is stored."""
+        if self._transport is not None:
+            self._transport.teardown_ended()
 
     def before_workers(self, specs: Sequence[Any]) -> None:
         """Prepare the specifications of the workers that xdist is about to start, and of their successors."""
@@ -416,6 +428,9 @@ class Session:
     def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
         self._leave_to_parent()
+        if self._transport is not None:
+            # Hooks of the session's end may finish files too.
+            self._transport.teardown_starts(lambda: "")
         if self._controller is None:
             return
         self._is_unsaid = True
@@ -464,6 +479,7 @@ class Session:
         if not self._is_worker:
             # Of a worker: by its controller, or, where that died, reported by the relay.
             self._transport.forget_begun()
+        self._transport.teardown_ended()
         self._transport.drain()
         if self._progress is not None:
             self._progress.clear()
@@ -672,3 +688,11 @@ class Session:
                 f"written ({error.strerror}): the job that waits for it does not get the run's id. "
                 "Choose another path."
             )
+
+
+def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> str:
+    """The id of the outermost node that ends with a test; the empty text for the session."""
+    if nextitem is None:
+        return ""
+    staying = nextitem.listchain()
+    return next((node.nodeid for node in item.listchain() if node not in staying), item.nodeid)

@@ -145,18 +145,22 @@ class Part:
         return Fingerprint(self.sha256, self.size, self.file_name, self.mime_type)
 
 
+# How a file looks: size in bytes, mtime in nanoseconds, and inode.
+State = tuple[int, int, int]
+
+
 class Origin(NamedTuple):
     """Where a file was read from, and how it looked.
 
     Attributes:
         path: absolute at the time of the call.
         faked: whether it was read from a fake file system that a test had in place.
-        state: size in bytes, mtime in nanoseconds and inode; None if it could not be seen.
+        state: how it looked; None if it could not be seen.
     """
 
     path: str
     faked: bool = False
-    state: tuple[int, int, int] | None = None
+    state: State | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from famacase_pytest import errors
+from famacase_pytest.delivery.late import LateFiles
 from famacase_pytest.delivery.models import (
     Attachment,
     CapturedResult,
@@ -111,6 +112,9 @@ class Transport:
         self._told: set[str] = set()
         self._begun: set[tuple[str, int, str]] = set()
         self._unstored: list[tuple[str, int, CapturedResult]] = []
+        self._late_files = None if writer is None else LateFiles(writer)
+        # pytest's node id of the test that runs.
+        self.test = ""
 
     # While pytest is configured
 
@@ -269,6 +273,22 @@ class Transport:
         if self._writer is not None:
             self._writer.close()
 
+    def teardown_starts(self, node: Callable[[], str]) -> None:
+        """Fixtures are about to be torn down, which may finish files that are attached already.
+
+        Args:
+            node: gives pytest's id of what ends, the empty text for the session; called only if need be.
+        """
+        if self._late_files:
+            self._late_files.begin(node())
+
+    def teardown_ended(self) -> None:
+        """Replace the copies of files that were finished since `teardown_starts`."""
+        if self._late_files:
+            # An earlier state of a file is better than none.
+            with contextlib.suppress(OutboxUnavailable):
+                self._late_files.end()
+
     def _store(self, code: str, run_id: int, result: CapturedResult) -> None:
         if self._writer is None:
             raise OutboxUnavailable("There is no outbox.")
@@ -276,6 +296,8 @@ class Transport:
         result_id = str(result.payload["id"])
         self._writer.put(code, run_id, result_id, _encode(result.payload), files)
         self._begun.discard((code, run_id, result_id))
+        if files and self._late_files is not None:
+            self._late_files.watch(self.test, (code, run_id, result_id), files)
 
     def _file(self, source: Attachment, copied: StoredFile | None) -> StoredFile:
         assert self._writer is not None
@@ -543,6 +565,7 @@ class ControllerTransport(Transport):
         """See `Transport`; waits for the relay to deliver."""
         if self._is_withdrawn:
             return False
+        self.teardown_ended()
         self._send_unstored()
         if self._lost:
             self.drain()

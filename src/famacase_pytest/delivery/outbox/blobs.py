@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.models import MIB, Limits, Origin
+from famacase_pytest.delivery.models import MIB, Limits, Origin, State
 from famacase_pytest.delivery.system import System
 
 SMALL = 32 * 1024  # bytes up to which a content lies in the database
@@ -99,14 +99,20 @@ def open_file(path: str) -> OpenFile:
 
 def has_changed(origin: Origin) -> bool:
     """Whether a file that was read, or was missing, is there now and looks different."""
+    state = state_of(origin)
+    return state is not None and state != origin.state
+
+
+def state_of(origin: Origin) -> State | None:
+    """How a file looks now; None if there is no regular file."""
     for view, faked in _views():
         # The real file of the same name, seen once the fake file system is gone, is not the one attached.
         if origin.state is not None and faked != origin.faked:
             continue
         with contextlib.suppress(OSError, ValueError):
             state = view.stat(origin.path)
-            return stat.S_ISREG(state.st_mode) and _state(state) != origin.state
-    return False
+            return _state(state) if stat.S_ISREG(state.st_mode) else None
+    return None
 
 
 class Blobs:
@@ -201,7 +207,7 @@ def _check(state: os.stat_result) -> None:
     check_size(state.st_size)
 
 
-def _state(state: os.stat_result) -> tuple[int, int, int]:
+def _state(state: os.stat_result) -> State:
     return (state.st_size, state.st_mtime_ns, state.st_ino)
 
 

@@ -83,6 +83,9 @@ WRITER = Schema(
     """
 )
 _INSERT = "INSERT INTO result (project, run_id, result_id, payload) VALUES (?, ?, ?, ?)"
+# Of a result: its project, run and id.
+Key = tuple[str, int, str]
+
 RESERVED = ("session", "ledger", "lock")
 
 # Bytes that a writer adds before it looks again what the others have added.
@@ -157,6 +160,17 @@ class Writer:
         self._results.add(key)
         self.stored[self.name] = len(self._results)
 
+    def replace_file(self, key: Key, file: StoredFile) -> None:
+        """Put another copy of a file, by its ref, in the place of a result's own; the result is sent again.
+
+        Nothing is done where another database than the one in use has the result.
+        """
+        self._ensure_own()
+        if key not in self._results:
+            return
+        with self._database.transaction() as connection:
+            replace_in_result(connection, key, file)
+
     def store(self, source: Attachment) -> StoredFile:
         """Copy a file as it is now; equal contents are stored once. Never raises: see its `problem`."""
         self._ensure_own()
@@ -211,7 +225,7 @@ class Writer:
         self._blobs = Blobs(f"{self._directory}/files")
         self._known: set[str] = set()
         # Known here, and not by an index of the table: it would cost each result a third of its time.
-        self._results: set[tuple[str, int, str]] = set()
+        self._results: set[Key] = set()
         self._used = bytes_below(self._directory)
         self._added = 0
         path = database_path(self._directory, name)
@@ -295,7 +309,7 @@ class Writer:
 
 def store_result(
     connection: sqlite3.Connection,
-    key: tuple[str, int, str],
+    key: Key,
     payload: str,
     files: Sequence[StoredFile],
     *,
@@ -318,6 +332,16 @@ def store_result(
             for at, file in enumerate(files)
         ]
         connection.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def replace_in_result(connection: sqlite3.Connection, key: Key, file: StoredFile) -> None:
+    """The statements of `Writer.replace_file`, within a transaction of the caller."""
+    found = "SELECT seq, payload FROM result WHERE project = ? AND run_id = ? AND result_id = ?"
+    seq, payload = connection.execute(found, key).fetchone()
+    columns = "ref, sha256, size, file_name, mime_type, problem"
+    rows = connection.execute(f"SELECT {columns} FROM file WHERE seq = ? ORDER BY position", (seq,))
+    files = [file if row[0] == file.ref else StoredFile(*row) for row in rows.fetchall()]
+    store_result(connection, key, payload, files, replaces=True)
 
 
 def open_content(database: Callable[[], Database], blobs: Blobs, sha256: str, size: int) -> BinaryIO:
