@@ -225,6 +225,43 @@ def test_a_mime_type_of_any_kind(result, given, sent):
     assert wire_result(result, PLAIN).files[0].mime_type == sent
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (["/a/api/users.json", "/a/web/users.json"], ["api_users.json", "web_users.json"]),
+        (["/x/api/v1/u.json", "/x/web/v1/u.json", "/x/o.json"], ["api_v1_u.json", "web_v1_u.json", "o.json"]),
+        (["/a/users.json", "/a/users.json"], ["users.json", "users.json"]),
+        (["users.json", "api/users.json"], ["users.json", "api_users.json"]),
+    ],
+)
+def test_names_of_files_keep_what_tells_them_apart(result, given, sent):
+    result.attachments = [Attachment(path.split("/")[-1], "text/plain", file_path=path) for path in given]
+    captured = wire_result(result, PLAIN)
+    assert [file.file_name for file in captured.files] == sent
+    assert [entry["file_name"] for entry in captured.payload["attachments"]] == sent
+    assert [file.path for file in captured.files] == given
+
+
+def test_files_of_steps_are_told_apart_from_those_of_the_test(result):
+    made = step()
+    made.attachments = [Attachment("log.txt", "text/plain", file_path="/a/step/log.txt")]
+    result.attachments = [Attachment("log.txt", "text/plain", file_path="/a/test/log.txt")]
+    result.steps = [made]
+    assert [file.file_name for file in wire_result(result, PLAIN).files] == ["test_log.txt", "step_log.txt"]
+
+
+def test_names_with_directories_given_by_hand_are_told_apart(result):
+    names = ["api/users.json", "web/users.json"]
+    result.attachments = [Attachment(name, "text/plain", content="x") for name in names]
+    entries = wire(result)["attachments"]
+    assert [entry["file_name"] for entry in entries] == ["api_users.json", "web_users.json"]
+
+
+def test_a_type_in_the_place_of_a_name_stays_whole(result):
+    result.attachments = [Attachment("text/plain", "text/plain", content="x")]
+    assert wire(result)["attachments"][0]["file_name"] == "text_plain"
+
+
 # What the configuration says
 
 

@@ -303,7 +303,8 @@ class Transport:
         assert self._writer is not None
         if copied is None:
             return self._writer.store(source)
-        return replace(self._writer.refresh(copied), ref=source.ref)
+        name = clean_name(source.file_name)
+        return replace(self._writer.refresh(copied), ref=source.ref, file_name=name)
 
     def _tell_once(self, line: str) -> None:
         if line not in self._told:

@@ -7,7 +7,9 @@ the contract (``docs/reporter-ingestion-v1.yaml``) has a place for it. The calle
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..delivery.models import Attachment as File
@@ -28,6 +30,8 @@ COPIED = "_famacase_copied"
 
 # The attribute of upstream's ``Result`` with a function that returns what belongs to it beside its own data.
 EXTRA = "_famacase_extra"
+
+_TYPE_AS_NAME = re.compile(r"(application|audio|font|image|message|model|multipart|text|video)/[\w+-]+")
 
 # Members of a request step that may hold megabytes; upstream sends them as attachments, and so do we.
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
@@ -112,6 +116,7 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
         if options.root_suite:
             suites.insert(0, {"title": _text(options.root_suite)})
         payload["relations"] = {"suite": {"data": suites}}
+    files.tell_apart()
     return CapturedResult(payload, tuple(files.sources), files.copies)
 
 
@@ -151,6 +156,7 @@ class _Files:
         self._result_id = result_id
         self.copies: dict[str, Any] = {}
         self.sources: list[File] = []
+        self._entries: list[dict[str, str]] = []
 
     def add(self, attachment: Any) -> dict[str, str]:
         source = file_source(attachment, ref=f"{self._result_id}/{len(self.sources)}")
@@ -158,7 +164,33 @@ class _Files:
         copied = getattr(attachment, COPIED, None)
         if copied is not None:
             self.copies[source.ref] = copied()
-        return {"id": source.ref, "file_name": clean_name(source.file_name)}
+        self._entries.append({"id": source.ref, "file_name": clean_name(source.file_name)})
+        return self._entries[-1]
+
+    def tell_apart(self) -> None:
+        """Give files of one name as much of their directories as tells them apart."""
+        if len(self.sources) < 2:
+            return
+        groups: dict[str, dict[tuple[str, ...], list[int]]] = {}
+        for at, source in enumerate(self.sources):
+            groups.setdefault(self._entries[at]["file_name"], {}).setdefault(_parts(source), []).append(at)
+        for group in groups.values():
+            depth = 1
+            while len(group) > len({parts[-depth:] for parts in group}):
+                depth += 1
+            for parts, places in group.items() if len(group) > 1 else ():
+                for at in places:
+                    name = clean_name("_".join(parts[-depth:]))
+                    self.sources[at] = replace(self.sources[at], file_name=name)
+                    self._entries[at]["file_name"] = name
+
+
+def _parts(source: File) -> tuple[str, ...]:
+    """The name of a file with the directories before it, as far as they are known."""
+    name = source.file_name.replace("\\", "/")
+    path = (source.path or "").replace("\\", "/")
+    whole = path if path.endswith(f"/{name}") else name
+    return tuple(part for part in whole.split("/") if part not in ("", ".", "..")) or ("",)
 
 
 def file_source(attachment: Any, ref: str) -> File:
@@ -174,9 +206,11 @@ def file_source(attachment: Any, ref: str) -> File:
     mime_type = _enum_value(attachment.mime_type)
     if isinstance(mime_type, bytes):
         mime_type = mime_type.decode("latin-1")
+    name = _text(attachment.file_name or "attachment")
     return File(
         ref=ref,
-        file_name=_text(attachment.file_name or "attachment"),
+        # A type in the place of the name has no directory before it.
+        file_name=name.replace("/", "_") if _TYPE_AS_NAME.fullmatch(name) else name,
         mime_type=_text(mime_type) if mime_type else None,
         path=str(path) if path else None,
         content=content,
