@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,17 @@ from .hooks import Hooks
 from .hookspecs import Run, Summary
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
-from .summary import Line, Notices, Progress, counted, details, escaped, failures, internal_error, markdown
+from .summary import (
+    Line,
+    Notices,
+    ProgressLine,
+    counted,
+    details,
+    escaped,
+    failures,
+    internal_error,
+    markdown,
+)
 
 if TYPE_CHECKING:
     from .defects.session import SessionDefects
@@ -116,7 +128,7 @@ class Session:
         self._plan_cases: dict[str, list[int]] = {}
         self._missing_plans: set[tuple[str, int]] = set()
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
-        self._progress: Progress | None = None
+        self._progress: ProgressLine | None = None
         # Whether upstream falls back, since the back end could not be opened.
         self._fell_back = False
         # What is wrong with token, project, environment, plan or run, as far as the back end has said.
@@ -435,8 +447,10 @@ class Session:
             return
         self._is_unsaid = True
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and terminal.isatty:
-            self._progress = Progress(terminal)
+        if terminal is not None and (terminal.isatty or self._config.option.verbose >= -1):
+            self._progress = ProgressLine(
+                partial(_write_progress, terminal), is_terminal=terminal.isatty, hint="Ctrl-C stops waiting"
+            )
             self._controller.on_wait = self._progress.show
         interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
         self._controller.note_end("interrupted" if interrupted else "normal")
@@ -696,3 +710,15 @@ def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> str:
         return ""
     staying = nextitem.listchain()
     return next((node.nodeid for node in item.listchain() if node not in staying), item.nodeid)
+
+
+def _write_progress(terminal: Any, line: str, renews: bool) -> None:
+    """Write a line of progress through pytest's reporter."""
+    if not renews:
+        terminal.ensure_newline()
+    if not terminal.isatty:
+        terminal.write_line(f"famacase: {line}")
+        return
+    terminal.rewrite(line and f"famacase: {line}"[: shutil.get_terminal_size().columns - 1], erase=True)
+    if not line:
+        terminal.rewrite("")

@@ -7,18 +7,22 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import FamacaseError
 
 if TYPE_CHECKING:
     import pytest
 
+    from .delivery.models import Progress
     from .delivery.transport import Leftovers
 
 # Seconds that pass in silence before there is a progress line, and seconds between two changes of it.
 _PATIENCE = 1.0
 _PAUSE = 0.5
+
+# Seconds between two lines where a line cannot be renewed.
+_INTERVAL = 15.0
 
 # Results that did not pass of which the summary has the link, and characters of their titles.
 _SHOWN = 10
@@ -64,7 +68,7 @@ def details(left: Leftovers, titles: str, seconds: float) -> Iterator[Line]:
     """
     parts = [", ".join(f"{count} {status}" for status, count in sorted(left.statuses.items()) if status)]
     if left.files:
-        parts.append(f"{counted(left.files, 'file')} sent ({left.file_bytes / 1024**2:.1f} MiB)")
+        parts.append(f"{counted(left.files, 'file')} sent ({size(left.file_bytes)})")
     if left.again:
         parts.append(f"{left.again} not sent again")
     parts.append(f"{seconds:.1f} s of the session")
@@ -199,46 +203,76 @@ class Notices:
         return "".join(c if c.isprintable() else " " for c in self._scrub(line))
 
 
-class Progress:
-    """One line that shows how much waits, while the end of a session waits for delivery on a terminal.
+class ProgressLine:
+    """Tells how far delivery is while somebody waits for it: a line that is renewed, or one now and then.
 
     Args:
-        terminal: pytest's terminal reporter.
+        write: writes a line; the second argument tells whether it takes the place of the one before.
+        is_terminal: whether a line can be renewed.
+        hint: what ends the wait.
     """
 
-    def __init__(self, terminal: Any) -> None:
-        self._terminal = terminal
-        self._next: float | None = None
+    def __init__(self, write: Callable[[str, bool], None], *, is_terminal: bool, hint: str) -> None:
+        self._write = write
+        self._is_terminal = is_terminal
+        self._hint = hint
+        self._began: float | None = None
+        self._next = 0.0
+        self._rate = _Rate()
         self._is_shown = False
 
-    def show(self, count: Callable[[], int], seconds: float) -> None:
-        """Renew the line, if it is time to; a short wait shows nothing.
+    def show(self, look: Callable[[], Progress], seconds: float) -> None:
+        """Tell it, if it is time to; a short wait shows nothing.
 
         Args:
-            count: counts the results that wait; it is called only if the line is renewed.
-            seconds: that are left.
+            look: gives how far delivery is; it is called only if something is told.
+            seconds: until the wait ends in any case.
         """
         from .delivery.system import System
 
         now = System.monotonic()
-        if self._next is None:
-            self._next = now + _PATIENCE
+        if self._began is None:
+            self._began = now
+            self._next = now + (_PATIENCE if self._is_terminal else _INTERVAL)
         if now < self._next:
             return
-        self._next = now + _PAUSE
-        if not self._is_shown:
-            self._terminal.ensure_newline()
-            self._is_shown = True
-        results = counted(count(), "result", "is/are")
-        line = f"famacase: {results} being delivered, {seconds:.0f} s left (Ctrl-C stops waiting)"
-        self._terminal.rewrite(line, erase=True)
+        self._next = now + (_PAUSE if self._is_terminal else _INTERVAL)
+        self._write(self._line(look(), now, now - self._began, seconds), self._is_shown)
+        self._is_shown = self._is_terminal
 
     def clear(self) -> None:
         """Take the line away."""
         if self._is_shown:
-            self._terminal.rewrite("", erase=True)
-            self._terminal.rewrite("")
+            self._write("", True)
             self._is_shown = False
+
+    def _line(self, progress: Progress, now: float, waited: float, seconds: float) -> str:
+        parts = [f"{counted(progress.results, 'result', 'is/are')} being delivered"]
+        if progress.files:
+            sent = f"{counted(progress.files, 'file')} ({size(progress.file_bytes)}) sent"
+            rate = self._rate.of(now, progress.file_bytes)
+            parts.append(f"{sent}, {size(rate)}/s" if rate else sent)
+        if progress.is_away:
+            parts.append("the back end is not reached")
+        parts.append(f"{waited:.0f} s of at most {waited + seconds:.0f} s ({self._hint})")
+        return ", ".join(parts)
+
+
+class _Rate:
+    """Bytes a second, between two looks."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, int] | None = None
+
+    def of(self, now: float, count: int) -> int:
+        """The rate since the last call; 0 at the first one."""
+        last, self._last = self._last, (now, count)
+        return int((count - last[1]) / (now - last[0])) if last is not None and now > last[0] else 0
+
+
+def size(count: int) -> str:
+    """A number of bytes, for people."""
+    return f"{count / 1024**2:.1f} MiB" if count >= 100 * 1024 else f"{count / 1024:.1f} KiB"
 
 
 def internal_error(error: BaseException) -> str:

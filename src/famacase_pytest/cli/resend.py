@@ -39,6 +39,9 @@ _ROUNDS = 6
 # Seconds between two updates of the progress line.
 _PAUSE = 0.2
 
+# Seconds between two lines of progress where there is no terminal.
+_INTERVAL = 15.0
+
 RunKey = tuple[str, int]
 
 
@@ -443,7 +446,7 @@ def _results(counts: Mapping[RunKey, Waiting]) -> int:
 
 
 class _Progress:
-    """A line on a terminal that counts the delivered results.
+    """Counts the delivered results: a line that is renewed on a terminal, elsewhere one now and then.
 
     Args:
         total: number of results to deliver.
@@ -453,15 +456,19 @@ class _Progress:
     def __init__(self, total: int, left: Callable[[], int]) -> None:
         self._total = total
         self._left = left
-        self._next = 0.0
+        self._is_terminal = sys.stdout.isatty()
+        self._next = 0.0 if self._is_terminal else Clock.monotonic() + _INTERVAL
         self._width = 0
 
     def show(self) -> None:
         """Update the line, unless it was updated just now."""
-        if not sys.stdout.isatty() or Clock.monotonic() < self._next:
+        if Clock.monotonic() < self._next:
             return
-        self._next = Clock.monotonic() + _PAUSE
+        self._next = Clock.monotonic() + (_PAUSE if self._is_terminal else _INTERVAL)
         line = f"{self._total - self._left()} of {counted(self._total, 'result')} delivered"
+        if not self._is_terminal:
+            print(line, flush=True)
+            return
         print(f"\r{line:<{self._width}}", end="", flush=True)
         self._width = len(line)
 

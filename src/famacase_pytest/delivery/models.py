@@ -228,6 +228,21 @@ class Waiting(NamedTuple):
     file_bytes: int
 
 
+class Progress(NamedTuple):
+    """How far delivery is while somebody waits for it.
+
+    Attributes:
+        results: that wait.
+        files, file_bytes: that the back end has taken so far.
+        is_away: whether the back end cannot be reached.
+    """
+
+    results: int
+    files: int = 0
+    file_bytes: int = 0
+    is_away: bool = False
+
+
 class Outcome(NamedTuple):
     """How a stored result came out."""
 

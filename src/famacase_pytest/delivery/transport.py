@@ -19,6 +19,7 @@ from famacase_pytest.delivery.models import (
     CapturedResult,
     Item,
     Outcome,
+    Progress,
     Run,
     StoredFile,
     clean_mime_type,
@@ -344,7 +345,7 @@ class ControllerTransport(Transport):
         wrong: what is wrong with the target, as far as the back end has said: token, project, environment,
             run. Results wait in the outbox all the same.
         on_wait: called again and again while the end of the session waits for delivery, with a function that
-            counts the results that wait, and the seconds that are left.
+            looks how far it is, and the seconds until the deadline.
     """
 
     def __init__(
@@ -364,7 +365,7 @@ class ControllerTransport(Transport):
         self.wrong: list[str] = []
         self._tell_now = tell_now
         self._is_waiting_told = False
-        self.on_wait: Callable[[Callable[[], int], float], None] = lambda count, seconds: None
+        self.on_wait: Callable[[Callable[[], Progress], float], None] = lambda look, seconds: None
         self.directory = None if outbox is None else outbox.directory
         self._outbox = outbox
         self._ledger = None if outbox is None else outbox.ledger()
@@ -827,12 +828,12 @@ class ControllerTransport(Transport):
     def _waiting(self, deadline: float) -> None:
         # That it cannot be counted here is no reason to wait no longer.
         with contextlib.suppress(OutboxUnavailable):
-            self.on_wait(self._count_waiting, max(0.0, deadline - System.monotonic()))
+            self.on_wait(self._progress, max(0.0, deadline - System.monotonic()))
 
-    def _count_waiting(self) -> int:
+    def _progress(self) -> Progress:
         assert self._outbox is not None
         assert self._ledger is not None
-        return sum(entry.results for entry in self._outbox.count_pending(self._ledger).values())
+        return self._outbox.progress(self._ledger)
 
     def _end_relay(self, *, account: bool = False) -> None:
         answer = self._relay.end(_GRACE, account=account)

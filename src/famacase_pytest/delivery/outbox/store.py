@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.models import MIB, Item, Outcome, Run, StoredFile, Waiting, sendable
+from famacase_pytest.delivery.models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, sendable
 from famacase_pytest.delivery.outbox.blobs import FULL
 from famacase_pytest.delivery.outbox.database import (
     Database,
@@ -385,6 +385,11 @@ class Outbox:
             run: Waiting(len(keys), len(files[run]), sum(files[run].values()))
             for run, keys in results.items()
         }
+
+    def progress(self, ledger: Ledger) -> Progress:
+        """How far delivery is."""
+        results = sum(entry.results for entry in self.count_pending(ledger).values())
+        return Progress(results, *ledger.count_uploads(), is_away=bool(ledger.state().get("away")))
 
     def outcomes(self, ledger: Ledger, named: Collection[str]) -> tuple[Counter[str], list[Outcome]]:
         """How the results came out that the back end has.
