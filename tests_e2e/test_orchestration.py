@@ -143,7 +143,7 @@ def device_with_collectd():
         encoding="utf-8",
     )
     outcome = project.run("--test-orch=my_orchestration_test", leaves=["device", "streamer-ended"])
-    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed")
+    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed"), outcome.output
     assert set(outcome.left) == {"device", "streamer-ended"}
     (result,) = runs.results(runs.only())
     assert (result["title"], result["execution"]["status"]) == ("my_orchestration_test", "passed")
@@ -168,9 +168,9 @@ def test_without_famacase_it_only_runs(suite):
     suite.describe("soak", {"name": "ping", "interval_sec": 0.1, "params": {"path": "pings"}})
     off = {"FAMACASE_API_URL": None, "FAMACASE_MODE": None}
     outcome = suite.project.run("--run-orch=soak", leaves=["pings"], **off)
-    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed")
+    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed"), outcome.output
     outcome = suite.project.run("--run-orch=soak", "-p", "no:qase_pytest", leaves=["pings"], **off)
-    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed")
+    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed"), outcome.output
 
 
 def test_in_a_session_of_qase_it_runs_and_qase_gets_its_result(suite, tmp_path):
@@ -189,7 +189,7 @@ def test_in_a_session_of_qase_it_runs_and_qase_gets_its_result(suite, tmp_path):
         }
         outcome = suite.project.run("--run-orch=soak", leaves=None, **environ)
         (result,) = qase.results
-    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed")
+    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed"), outcome.output
     assert (result["title"], result["testops_ids"]) == ("A soak", [7])
 
 
@@ -573,7 +573,7 @@ def documented(project, runs, heading, name):
     """The steps of an example, each with its message."""
     write_examples(project.directory, "orchestration.md", heading)
     outcome = project.run(f"--run-orch={name}")
-    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed")
+    assert (outcome.code, outcome.notices, outcome.counts) == (0, [], "1 passed"), outcome.output
     (result,) = runs.results(runs.only())
     return [(step["data"]["action"], step["data"].get("message")) for step in result["steps"]]
 

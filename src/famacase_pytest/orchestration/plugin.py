@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
+from tempfile import gettempdir
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -40,7 +41,8 @@ def kill_switch() -> Iterator[Any]:
 @pytest.fixture
 def report_queue() -> Iterator[Any]:
     """What events report, from whatever process: a manager's queue."""
-    manager = SyncManager()
+    # The path of a Unix socket has 107 bytes at most, of which multiprocessing adds some 35.
+    manager = SyncManager(("127.0.0.1", 0) if len(os.fsencode(gettempdir())) > 70 else None)
     manager.start(_end_with_parent)
     with manager:
         yield MarkedQueue(manager.Queue())
