@@ -48,6 +48,9 @@ _LAST_WORDS = 20.0
 _DYING = 2.0
 _LOOK = 0.05
 
+# The same where the system tells that a process has begun to die.
+_SEEN = 0.5
+
 # What Linux calls PF_EXITING.
 _EXITING = 0x4
 
@@ -359,7 +362,7 @@ def _dying() -> float:
     """Seconds that a process may take to die once its pipe is closed, without being seen to die."""
     try:
         # Linux has a flag for it, where there are flags at all.
-        return 0.0 if _proc_state(os.getpid())[1] else _DYING
+        return _SEEN if _proc_state(os.getpid())[1] else _DYING
     except OSError:
         return _DYING
 
