@@ -139,6 +139,8 @@ class Session:
         self._hooks = Hooks(config, self.notices.add)
         # The test that runs, or ran last.
         self.item: pytest.Item | None = None
+        # Registered when they are needed: a suite without attached files is not to pay for them.
+        self.late_file_hooks: object | None = None
         # Results that a hook did not let through, those of workers as well.
         self._kept_back = 0
         # Of the slowest worker.
@@ -383,6 +385,13 @@ class Session:
             if self._transport is not None and self.item is not None:
                 self._transport.test = self.item.nodeid
             self._capture.finished()
+            if (
+                self.late_file_hooks is not None
+                and self._transport is not None
+                and self._transport.has_late_files
+            ):
+                self._config.pluginmanager.register(self.late_file_hooks, "famacase-late-files")
+                self.late_file_hooks = None
 
     def teardown_starts(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
         """The fixtures of a test are about to be torn down, and those that the next test does not need."""

@@ -274,6 +274,11 @@ class Transport:
         if self._writer is not None:
             self._writer.close()
 
+    @property
+    def has_late_files(self) -> bool:
+        """Whether there are files that fixtures may still finish."""
+        return bool(self._late_files)
+
     def teardown_starts(self, node: Callable[[], str]) -> None:
         """Fixtures are about to be torn down, which may finish files that are attached already.
 
