@@ -238,7 +238,7 @@ def test_an_internal_error_that_shows_a_token(hostile, project, error):
     token = project.environ["FAMACASE_REPORTER_TOKEN"]
     guard = f"""
         import pytest
-        from famacase_pytest.delivery.transport import ControllerTransport
+        from famacase_pytest.delivery.controller import ControllerTransport
         def broken(*args):
             raise {error}("with the header\\nAuthorization: Token {token}")
         ControllerTransport.wait_until_opened = broken

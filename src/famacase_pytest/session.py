@@ -37,9 +37,10 @@ from .summary import (
 
 if TYPE_CHECKING:
     from .defects.session import SessionDefects
+    from .delivery.controller import ControllerTransport
     from .delivery.models import CapturedResult
     from .delivery.relay.process import Link
-    from .delivery.transport import ControllerTransport, Leftovers, Transport
+    from .delivery.transport import Leftovers, Transport
     from .upstream.capture import TestCapture
     from .upstream.patches import Installation
 
@@ -439,7 +440,7 @@ class Session:
         """Report the test in which a worker died; another worker may repeat it."""
         if self._controller is not None:
             may_be_repeated = self._settings.reruns.value == "merge"
-            self._controller.finish_crashed(worker, "failed", message, test if may_be_repeated else None)
+            self._controller.finish_crashed(worker, message, test if may_be_repeated else None)
 
     def not_repeated(self, test: str) -> None:
         """No other worker repeats the test in which a worker died."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .delivery.controller import ControllerTransport
 from .delivery.models import MIB
 from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
 from .delivery.outbox.directory import make_private, sessions
 from .delivery.outbox.store import Outbox
 from .delivery.outbox.writer import Writer
 from .delivery.relay.process import Link, RelayProcess, launch
-from .delivery.transport import ControllerTransport, WorkerTransport
+from .delivery.worker import WorkerTransport
 from .errors import PASSING
 from .settings.model import Settings
 

@@ -10,8 +10,7 @@ from famacase_pytest.delivery.models import Attachment, CapturedResult
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.delivery.outbox.writer import Writer
-from famacase_pytest.delivery.transport import Transport, WorkerTransport
-from famacase_pytest.errors import Refused
+from famacase_pytest.delivery.transport import Transport
 
 
 @pytest.fixture
@@ -94,19 +93,3 @@ def test_what_could_not_be_stored_is_tried_again(told, tmp_path, monkeypatch):
         assert transport.unstored() == []
         assert [item.result_id for item in outbox.pending(outbox.ledger(), 9)] == ["a"]
     assert told == ["The disk is full. Results are held in memory and sent after the last test."]
-
-
-def test_a_worker_answers_from_what_its_controller_handed_over(told):
-    worker = WorkerTransport(None, None, {"failed": False, "plan_cases": {"P": [1, 2]}}, told.append)
-    worker.open_project("P")
-    assert (worker.plan_cases("P", 5), worker.plan_cases("Q", 5)) == ([1, 2], [])
-    worker.check_run("P", 7)
-    assert worker.environment_id("P", "staging") is None
-    with pytest.raises(Refused, match="its controller does"):
-        worker.create_run("P", {})
-    assert not worker.complete_run("P", 7)
-
-
-def test_a_worker_whose_controller_could_not_report_does_not_either(told):
-    with pytest.raises(Refused, match="could not report to project P"):
-        WorkerTransport(None, None, {"failed": True}, told.append).open_project("P")

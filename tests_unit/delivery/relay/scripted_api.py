@@ -147,3 +147,15 @@ class ScriptedApi:
         if key not in self._kept:
             self._kept[key] = carry_out()
         return self._kept[key]
+
+
+def about(name: str, status: int, *ids: str, detail: str = "said so") -> Callable[[Call], Any]:
+    """A rule of `ScriptedApi`: these calls fail if one of these results or files is in them."""
+    return lambda call: (
+        error_of(status, detail) if call.name == name and set(ids) & set(call.content) else None
+    )
+
+
+def names_of(api: ScriptedApi) -> list[Any]:
+    """The names of files by request."""
+    return [call.content for call in api.named("upload")]

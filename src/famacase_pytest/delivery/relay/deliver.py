@@ -6,14 +6,10 @@ The same code serves the relay beside a session, the pytest process itself where
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import uuid
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from io import BytesIO
 from typing import Any, Callable
 
 from famacase_pytest.delivery.api.base import ReportingClient
@@ -44,9 +40,6 @@ _BATCHES = 2
 # Answers that are about what was sent, not about the run; the batch is halved until the offender stands
 # alone.
 _ABOUT_RESULTS = frozenset({400, 413, 422})
-
-# Results without a place in the outbox in one request.
-_UNSTORED_BATCH = 50
 
 # Rounds in which the server may fail (500) on one file alone, before its result goes without it.
 _TRIES_AT_A_FILE = 4
@@ -276,7 +269,7 @@ class Delivery:
     def _text(self, project: str, item: Item, files: Sequence[StoredFile]) -> str:
         if not files:
             return item.payload
-        return _with_files(
+        return with_files(
             item.payload,
             [
                 (file.ref, file.file_name, self._ledger.upload(project, file.fingerprint))
@@ -319,7 +312,7 @@ class Delivery:
             if self._failures[part.fingerprint] < _TRIES_AT_A_FILE:
                 held_back.append(error)
             else:
-                refused(part, _failure(error))
+                refused(part, failure_of(error))
         if held_back:
             raise held_back[0]
 
@@ -356,117 +349,6 @@ class Delivery:
         )
 
 
-class UnstoredResults:
-    """Delivers results that no disk has room for: they come over the pipe and are sent from memory.
-
-    Args:
-        api: the back end.
-        workers: upload requests at a time.
-    """
-
-    def __init__(self, api: ReportingClient, workers: int) -> None:
-        self._api = api
-        self._workers = workers
-        self._runs: dict[RunKey, Run] = {}
-        self._created: dict[RunKey, int] = {}
-        self._uploads: dict[tuple[str, Fingerprint], Upload] = {}
-
-    def deliver(self, order: Mapping[str, Any], real_run: Callable[[str, int], int]) -> dict[str, Any]:
-        """Send the results of an order.
-
-        Args:
-            order: ``results``, see ``transport.py``, and the session's ``runs``.
-            real_run: gives the back end's id of a session's run, creating it if need be; raises ApiError.
-
-        Returns:
-            ``delivered``, a number, and ``problems``: why the others were not.
-        """
-        for entry in order.get("runs", ()):
-            run = Run(**entry)
-            self._runs[run.project, run.run_id] = run
-        groups: dict[RunKey, list[dict[str, Any]]] = {}
-        for result in order["results"]:
-            groups.setdefault((result["project"], result["run_id"]), []).append(result)
-        delivered = 0
-        problems: list[str] = []
-        for (project, run_id), results in groups.items():
-            waiting = [results[at : at + _UNSTORED_BATCH] for at in range(0, len(results), _UNSTORED_BATCH)]
-            try:
-                real = real_run(project, run_id)
-                while waiting:
-                    batch = waiting[0]
-                    try:
-                        self._send(project, real, batch)
-                        delivered += len(batch)
-                    except Rejected as error:
-                        if len(batch) > 1:
-                            waiting[1:1] = [[result] for result in batch]
-                        else:
-                            problems.append(_lost(batch, error))
-                    del waiting[0]
-            except ApiError as error:
-                # One silence is enough: nobody sits through it for each result.
-                problems.append(_lost([result for batch in waiting for result in batch], error))
-        return {"delivered": delivered, "problems": problems}
-
-    def create_run(self, project: str, run_id: int) -> int:
-        """The back end's id of a run, which is created when it is first asked for."""
-        key = (project, run_id)
-        if run_id < 0 and key not in self._created:
-            run = self._runs[key]
-            body = with_environment(run, self._api)
-            self._created[key] = self._api.create_run(project, body, run.key or str(uuid.uuid4()))
-        return self._created.get(key, run_id)
-
-    def complete(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete a run, and publish it if that is asked for."""
-        project, run_id = order["project"], order["run_id"]
-        real = self._created.get((project, run_id), run_id)
-        if real < 0:
-            return {"completed": True, "real": real}
-        try:
-            self._api.complete_run(project, real)
-            url = self._api.publish_run(project, real) if order["publish"] else None
-        except ApiError as error:
-            return {"completed": False, "real": real, "problem": str(error)}
-        return {"completed": True, "real": real, "url": url}
-
-    def _send(self, project: str, run_id: int, results: Sequence[Mapping[str, Any]]) -> None:
-        files = [file for result in results for file in result["files"]]
-        parts = {file["ref"]: _part_of(file) for file in files if file["content"] is not None}
-        self._upload(project, {part.fingerprint: part for part in parts.values()})
-        texts = []
-        for result in results:
-            found = []
-            for file in result["files"]:
-                part = parts.get(file["ref"])
-                upload = self._uploads[project, part.fingerprint] if part else Upload(None, file["problem"])
-                found.append((file["ref"], file["file_name"], upload))
-            texts.append(_with_files(result["payload"], found))
-        self._api.post_results(project, run_id, texts)
-
-    def _upload(self, project: str, parts: Mapping[Fingerprint, Part]) -> None:
-        def uploaded(received: Received) -> None:
-            for part, id_ in received:
-                self._uploads[project, part.fingerprint] = Upload(id_, None)
-
-        def refused(part: Part, reason: str) -> None:
-            self._uploads[project, part.fingerprint] = Upload(None, reason)
-
-        failed = upload_parts(
-            self._api,
-            project,
-            [part for print_, part in parts.items() if (project, print_) not in self._uploads],
-            workers=self._workers,
-            # Nobody takes over here: the attempts of one request have a key in common, and no others.
-            scope=str(uuid.uuid4()),
-            uploaded=uploaded,
-            refused=refused,
-        )
-        for part, error in failed:
-            refused(part, _failure(error))
-
-
 def _run_of(item: Item) -> RunKey:
     return (item.project, item.run_id)
 
@@ -489,13 +371,7 @@ def with_environment(run: Run, api: ReportingClient) -> dict[str, Any]:
     return body
 
 
-def _part_of(file: Mapping[str, Any]) -> Part:
-    content = b64decode(file["content"])
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Part(file["file_name"], file["mime_type"], len(content), partial(BytesIO, content), sha256)
-
-
-def _with_files(payload: str, files: Sequence[tuple[str, str, Upload | None]]) -> str:
+def with_files(payload: str, files: Sequence[tuple[str, str, Upload | None]]) -> str:
     """A result as it is sent: with the ids of its files, and a word about those that are missing.
 
     Args:
@@ -512,11 +388,6 @@ def _with_files(payload: str, files: Sequence[tuple[str, str, Upload | None]]) -
     return System.dumps(note_missing(resolved, missing), ensure_ascii=False)
 
 
-def _failure(error: ApiError) -> str:
+def failure_of(error: ApiError) -> str:
+    """Why a file is missing on which the server fails."""
     return f"the server failed on it: {error.status} {error.detail}".rstrip()
-
-
-def _lost(results: Sequence[Mapping[str, Any]], error: ApiError) -> str:
-    first = repr(System.loads(results[0]["payload"])["title"])
-    which = f"The result {first} is" if len(results) == 1 else f"{first} and {len(results) - 1} more are"
-    return f"{which} lost: what could not be stored could not be sent either: {error}"

@@ -36,8 +36,9 @@ from famacase_pytest.delivery.api.base import ReportingClient, open_client
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox, account, finish_all, is_anything_left
-from famacase_pytest.delivery.relay.deliver import Delivery, UnstoredResults
+from famacase_pytest.delivery.relay.deliver import Delivery
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
+from famacase_pytest.delivery.relay.unstored import UnstoredResults
 from famacase_pytest.errors import ApiError
 
 # Seconds that the workers of a dead controller have to store their last results. When its pipe closes,
