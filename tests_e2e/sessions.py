@@ -68,11 +68,17 @@ class Outcome:
 
     @property
     def notices(self) -> list[str]:
-        """What this package has to say, but for what was delivered, and what a slow start says."""
+        """What this package has to say, but for what was delivered, requested, or said of a slow start."""
         said = [line for line in self.output.splitlines() if line.startswith("famacase: ")]
-        return [
-            line for line in said if not re.match(r"famacase: (\d+ results? delivered|waiting for )", line)
-        ]
+        others = r"famacase: (\d+ results? delivered|waiting for |(GET|POST) /)"
+        return [line for line in said if not re.match(others, line)]
+
+    @property
+    def requests(self) -> list[str]:
+        """The requests to the back end, as FAMACASE_DEBUG tells them, without the milliseconds."""
+        pattern = r"(?:famacase: )?((?:GET|POST) /.*), \d+ ms(.*)"
+        said = [re.match(pattern, line) for line in self.output.splitlines()]
+        return [found[1] + found[2] for found in said if found]
 
     @property
     def counts(self) -> str:

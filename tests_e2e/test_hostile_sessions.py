@@ -188,13 +188,18 @@ def test_gevent_takes_everything_apart(hostile, place):
 )
 def test_what_nobody_can_deliver_waits(project, more, reason):
     project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + more)
-    outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], PYTHONPATH=str(project.directory))
+    debug = {"FAMACASE_DEBUG": "true", "FAMACASE_LOGGING_CONSOLE": "false", "FAMACASE_LOGGING_FILE": "false"}
+    environ = {"PYTHONPATH": str(project.directory), **debug}
+    outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], **environ)
     assert (outcome.code, outcome.counts) == (0, "3 passed")
     started, waits = outcome.notices
     assert started.startswith("famacase: No relay process can be started (")
     assert waits.startswith("famacase: 3 results wait in ")
     assert reason in waits
-    assert Watched(project).resend().code == 0
+    assert ("POST /projects/SMOKE/runs: no answer" in outcome.requests) == (more != NO_THREADS)
+    sent = Watched(project).resend(**debug)
+    assert sent.code == 0
+    assert "POST /projects/SMOKE/runs: 201" in sent.requests
     assert not (project.directory / ".famacase").exists()
 
 
@@ -335,7 +340,7 @@ def test_the_debug_log_cannot_be_made(project, runs, arguments):
     project.write(test_one=SUITE)
     outcome = project.run(*arguments, FAMACASE_DEBUG="true")
     assert (outcome.code, outcome.counts) == (0, "3 passed")
-    (line,) = {line for line in outcome.lines("famacase: ") if " delivered to " not in line}
+    (line,) = set(outcome.notices)
     assert line.startswith("famacase: The debug log of qase-pytest cannot be written (")
     assert runs.only()["stats"] == {"passed": 3}
 

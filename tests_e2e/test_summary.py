@@ -113,3 +113,20 @@ def test_what_is_wrong_is_said_whatever_the_verbosity(arguments, suite, layer):
 def test_it_is_there_where_pytest_has_no_summary(suite, layer):
     outcome = suite.run("--no-summary")
     assert len(outcome.lines("famacase: 4 results delivered to ")) == 1
+
+
+def test_requests_are_told_outside_of_tests(suite, layer):
+    layer.faults.add("createResults", answer(503))
+    quiet = {"FAMACASE_LOGGING_CONSOLE": "false", "FAMACASE_LOGGING_FILE": "false"}
+    outcome = suite.run("-v", "-s", FAMACASE_DEBUG="true", **quiet)
+    told = outcome.requests
+    assert told[0] == "GET /projects/SMOKE: 200"
+    assert "POST /projects/SMOKE/attachments: 201" in told
+    run = re.search(r"/runs/\d+", outcome.lines(" delivered to ")[0])[0]
+    results = f"POST /projects/SMOKE{run}/results"
+    stored = [line for line in told if line.startswith(results)]
+    assert stored == [f"{results}: 503", f"{results}: 201, attempt 2"]
+    assert told[-1] == f"POST /projects/SMOKE{run}/complete: 200"
+    lines = outcome.output.splitlines()
+    tests = [at for at, line in enumerate(lines) if line.startswith("test_one.py::")]
+    assert not [line for line in lines[tests[0] : tests[-1]] if "famacase" in line]

@@ -233,6 +233,7 @@ class Session:
                 os.environ,
                 self.notices.add,
                 self.notices.say,
+                self.notices.requests.append,
                 self._link,
             )
             self._controller.wrong = self._wrong

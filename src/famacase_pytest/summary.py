@@ -139,6 +139,7 @@ class Notices:
     Attributes:
         is_worker: whether this is an xdist worker.
         is_silent: whether nothing is printed here.
+        requests: lines about requests to the back end, printed before the others.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Notices:
         self._scrub = scrub
         self.is_worker = self.is_silent = hasattr(config, "workerinput")
         self.lines = [] if self.is_worker else list(lines)
+        self.requests: list[str] = []
 
     def add(self, line: str) -> None:
         """Add a line, to be printed at the next occasion."""
@@ -161,6 +163,8 @@ class Notices:
         if self.is_silent:
             return
         # One by one: other threads may add lines meanwhile.
+        while self.requests:
+            self.show(self.requests.pop(0), good=True)
         while self.lines:
             self.show(self.lines.pop(0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 import time
@@ -57,6 +58,7 @@ def controller_transport(
     environ: Mapping[str, str],
     tell: Tell,
     tell_now: Tell,
+    note_request: Tell,
     link: Link | None = None,
 ) -> ControllerTransport:
     """The transport of a session's controller, or of a session without workers.
@@ -67,10 +69,11 @@ def controller_transport(
         environ: the process environment.
         tell: takes a line for the user.
         tell_now: takes one that is of use at this moment only.
+        note_request: takes a line about a request to the back end, with FAMACASE_DEBUG.
         link: of a relay that has been launched already.
     """
     outbox, writer = _open_outbox(settings, rootdir, tell)
-    relay = RelayProcess(relay_briefing(settings, outbox), environ, link)
+    relay = RelayProcess(relay_briefing(settings, outbox), environ, link, note_request)
     relay.ensure()
     return ControllerTransport(
         outbox,
@@ -122,13 +125,13 @@ def _screening(settings: Settings, environ: Mapping[str, str]) -> Screening | No
 
 
 def open_api(
-    settings: Settings, observe: Callable[[Attempt], None] = lambda attempt: None, **limits: Any
+    settings: Settings, observe: Callable[[Attempt], None] | None = None, **limits: Any
 ) -> ReportingClient:
     """The calls to the back end, for commands; pytest's process never opens a connection.
 
     Args:
         settings: with the address and the tokens.
-        observe: told of each attempt at a call.
+        observe: told of each attempt at a call; None: they are logged.
         limits: in the place of those of the settings; see `ReporterApi`.
     """
     client = client_briefing(settings)
@@ -142,9 +145,14 @@ def open_api(
         settings.base_url,
         settings.tokens.for_project,
         connections=settings.attachment_workers.value + 2,
-        observe=observe,
+        observe=observe or log_request,
         **{"timeout": settings.timeout.value, "attempts": settings.retry_attempts.value, **limits},
     )
+
+
+def log_request(attempt: Attempt) -> None:
+    """Log an attempt at a call, which commands show with FAMACASE_DEBUG."""
+    logging.getLogger("famacase_pytest.requests").debug("%s", attempt)
 
 
 def client_briefing(settings: Settings) -> dict[str, Any] | None:
@@ -213,6 +221,7 @@ def relay_briefing(
         "flush_interval": settings.flush_interval.value,
         # A relay that outlives its session is not told any deadline.
         "drain_timeout": settings.drain_timeout.value or 300.0,
+        "debug": settings.debug.value,
     }
 
 

@@ -387,7 +387,7 @@ class _Sending:
         codes = sorted({targets.get(project, project) for project in projects})
         briefing = wiring.relay_briefing(self._settings, outbox, projects=codes)
         cancelled = threading.Event()
-        api = open_api(briefing, cancelled)
+        api = open_api(briefing, cancelled, wiring.log_request)
         loop = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
         loop.delivery.completes = outbox.meta().get("ended") == "normal"
         progress = _Progress(_results(counts), lambda: _results(outbox.count_pending(ledger)))

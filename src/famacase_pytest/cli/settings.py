@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,10 @@ def command_settings(address: str | None = None) -> Settings:
     # Commands need neither a mode nor a project.
     no_tests = {"qase_mode": "off", "qase_fallback": "off", "famacase_api_url": address}
     resolution = resolve(os.environ, no_tests, ConfigFiles(Path.cwd()))
+    if resolution.settings is not None and resolution.settings.debug.value:
+        log = logging.getLogger("famacase_pytest")
+        log.setLevel(logging.DEBUG)
+        log.addHandler(logging.StreamHandler())
     for warning in resolution.warnings:
         print(f"famacase: {warning}", file=sys.stderr)
     if resolution.settings is None or resolution.settings.api_url is None:

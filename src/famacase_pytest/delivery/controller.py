@@ -439,6 +439,7 @@ class ControllerTransport(Transport):
             self._stored,
             deadline,
             lambda: self._waiting(deadline),
+            self._relay.note_request,
         )
         self._take(account)
         return done

@@ -94,7 +94,7 @@ UPSTREAM: tuple[Row, ...] = (
     _row("FALLBACK", "fallback", MODE, "The mode to fall back to if `testops` fails", "off"),
     _row("ENVIRONMENT", "environment", TEXT, "Slug or number of the environment"),
     _row("ROOT_SUITE", "rootSuite", TEXT, "A suite above all others"),
-    _row("DEBUG", "debug", BOOLEAN, "Verbose log", "false"),
+    _row("DEBUG", "debug", BOOLEAN, "Verbose log, and a line for each request", "false"),
     _row("PROFILERS", "profilers", listing(PROFILERS, objects=True), "Profilers: `network`, `db`, `sleep`"),
     _row(
         "PROFILER_NETWORK_EXCLUDE_HOSTS",

@@ -21,6 +21,7 @@ def deliver_here(
     stored: Mapping[str, int],
     deadline: float,
     on_wait: Callable[[], None],
+    note_request: Callable[[str], None],
 ) -> tuple[bool, dict[str, Any] | None, BaseException | None]:
     """Deliver an outbox by the same code as ``famacase resend``.
 
@@ -31,6 +32,7 @@ def deliver_here(
         stored: how many results each writer has stored, by its name.
         deadline: when to give up, by `System.monotonic`.
         on_wait: called several times a second meanwhile.
+        note_request: takes a line for each request, if the briefing asks for that.
 
     Returns:
         Whether everything was done that can be done, how far delivery came, and what kept this process
@@ -49,7 +51,8 @@ def deliver_here(
     loop = None
     try:
         cancelled = threading.Event()
-        loop = open_loop(outbox, ledger, briefing, open_api(briefing, cancelled), cancelled)
+        api = open_api(briefing, cancelled, lambda attempt: note_request(str(attempt)))
+        loop = open_loop(outbox, ledger, briefing, api, cancelled)
         loop.delivery.expected = stored
         loop.start()
         done = loop.drain(left(), threading.Event(), on_wait)

@@ -15,7 +15,8 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     end              account (whether it is wanted)  -> account
     stop, leave                                         are not answered
 
-An answer bears the number; one to a call that has failed has ``error`` instead.
+An answer bears the number; one to a call that has failed has ``error`` instead. With ``debug`` in the
+briefing ``requests`` are in it: a line for each request to the back end since the answer before.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from famacase_pytest.delivery.api.base import ReportingClient, open_client
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
@@ -40,6 +42,9 @@ from famacase_pytest.delivery.relay.deliver import Delivery
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
 from famacase_pytest.delivery.relay.unstored import UnstoredResults
 from famacase_pytest.errors import ApiError
+
+if TYPE_CHECKING:
+    from famacase_pytest.delivery.api.client import Attempt
 
 # Seconds that the workers of a dead controller have to store their last results. When its pipe closes,
 # execnet lets a test run on for 5 s, interrupts it, and ends the process after 10 more.
@@ -54,6 +59,9 @@ _SEEN = 0.5
 
 # What Linux calls PF_EXITING.
 _EXITING = 0x4
+
+# Requests that an answer tells of, with FAMACASE_DEBUG: no more than a pipe holds.
+_TOLD = 400
 
 _QUESTIONS = ("check_project", "environment", "plan", "check_run")
 
@@ -117,7 +125,7 @@ def main() -> None:
     The first line on standard input is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
     process), ``api_url``, ``tokens`` by project, ``client`` (in the place of both; see ``api.base``),
     ``project``, ``timeout``, ``attempts``, ``workers``, ``batch_size``, ``flush_interval``,
-    ``drain_timeout``, ``environ``. Without it there is nothing to do.
+    ``drain_timeout``, ``debug``, ``environ``. Without it there is nothing to do.
     """
     line = sys.stdin.buffer.readline()
     if not line:
@@ -142,7 +150,7 @@ def main() -> None:
         os.chdir(Path(briefing["outbox"]).parent)
     outbox = Outbox.open(Path(briefing["outbox"]))
     cancelled = threading.Event()
-    api = open_api(briefing, cancelled)
+    api = open_api(briefing, cancelled, _requests.note)
     _start_answering(api, orders)
     lock = outbox.delivery_lock()
     if lock.acquire(None, orders.stop):
@@ -225,7 +233,7 @@ def _account(outbox: Outbox, ledger: Ledger) -> dict[str, Any] | None:
 
 def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
     """Carry out orders where nothing can be stored: results come over the pipe, after the last test."""
-    with open_api(briefing, threading.Event()) as api:
+    with open_api(briefing, threading.Event(), _requests.note) as api:
         _start_answering(api, orders)
         unstored = UnstoredResults(api, briefing["workers"])
         while not orders.end and not orders.closed and not orders.session_died:
@@ -238,8 +246,16 @@ def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
                 _answer(order["number"], done=True)
 
 
-def open_api(briefing: Mapping[str, Any], cancelled: threading.Event) -> ReportingClient:
-    """The calls to the back end, as the briefing says; ``cancelled`` ends them."""
+def open_api(
+    briefing: Mapping[str, Any], cancelled: threading.Event, observe: Callable[[Attempt], None]
+) -> ReportingClient:
+    """The calls to the back end.
+
+    Args:
+        briefing: the session's.
+        cancelled: ends them.
+        observe: told of each attempt at a call, if the briefing asks for that.
+    """
     if briefing.get("client") is not None:
         return open_client(briefing["client"])
     # Here, since a team's own back end needs none of what it imports.
@@ -252,6 +268,7 @@ def open_api(briefing: Mapping[str, Any], cancelled: threading.Event) -> Reporti
         attempts=briefing["attempts"],
         connections=briefing["workers"] + 2,
         cancelled=cancelled,
+        observe=observe if briefing["debug"] else lambda attempt: None,
     )
 
 
@@ -327,12 +344,37 @@ def error_of(error: ApiError) -> dict[str, Any]:
     }
 
 
+class Requests:
+    """The last requests to the back end, as lines, for the next answer: nobody reads the pipe before it."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=_TOLD)
+        self._lost = 0
+        self._lock = threading.Lock()
+
+    def note(self, attempt: Attempt) -> None:
+        """Keep a line about an attempt; of too many the first ones go."""
+        with self._lock:
+            self._lost += len(self._lines) == _TOLD
+            self._lines.append(str(attempt))
+
+    def take(self) -> list[str]:
+        """The lines since the last call."""
+        with self._lock:
+            lines = [f"{self._lost} requests before these"] if self._lost else []
+            lines += self._lines
+            self._lines.clear()
+            self._lost = 0
+        return lines
+
+
+_requests = Requests()
 _answering = threading.Lock()
 
 
 def _answer(number: int, **answer: object) -> None:
-    line = json.dumps({"number": number, **answer}).encode() + b"\n"
     with _answering:
+        line = json.dumps({"number": number, "requests": _requests.take(), **answer}).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(1, line) :]

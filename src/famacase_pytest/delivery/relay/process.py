@@ -74,17 +74,24 @@ class RelayProcess:
             on no command line and in no variable.
         environ: the process environment when pytest is configured.
         link: of a relay that has been launched already; see `launch`.
+        note_request: takes a line for each request to the back end, if the briefing asks for that.
 
     Attributes:
         briefing: as given, with the environment.
+        note_request: as given.
         trouble: why there is no relay; None as long as there can be one.
         losses: how often a test has closed the pipes.
     """
 
     def __init__(
-        self, briefing: Mapping[str, Any], environ: Mapping[str, str], link: Link | None = None
+        self,
+        briefing: Mapping[str, Any],
+        environ: Mapping[str, str],
+        link: Link | None = None,
+        note_request: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.briefing = {**briefing, "environ": inherited(environ)}
+        self.note_request = note_request
         self.trouble: str | None = None
         self.losses = 0
         self._launched = link
@@ -207,6 +214,8 @@ class RelayProcess:
             number = answer.get("number", 0)
             self._unanswered.pop(number, None)
             self._answers[number] = answer
+            for line in answer.get("requests", ()):
+                self.note_request(line)
         if self._link.last_words:
             self.trouble = f"The relay process died twice ({self._link.last_words})"
         if self._link.ended:
