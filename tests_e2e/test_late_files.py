@@ -1,12 +1,49 @@
-"""Files that are attached by path and finished later: by a fixture of a wider scope."""
+"""Files that are attached by path and finished later: by fixtures of wider scopes and by hooks of the end."""
 
 from __future__ import annotations
 
 import pytest
 
 from sessions import stored_content
+from watched import check, eventually
+
+# With EXITS its hook ends the process, as in suites whose threads do not end.
+CONFTEST = """
+import os
+
+import pytest
+
+CLOSED, MADE = [], []
+
+@pytest.fixture
+def record(tmp_path_factory):
+    def record(files, name, begin):
+        path = tmp_path_factory.mktemp("end") / name
+        if begin:
+            path.write_bytes(begin)
+        files.append(path)
+        return str(path)
+
+    return record
+
+def pytest_sessionfinish():
+    for path in CLOSED:
+        path.write_bytes(b"another beginning, and the rest")
+    if "EXITS" in os.environ:
+        os._exit(7)
+
+class Last:
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self):
+        for path in MADE:
+            path.write_bytes(b"made by the last hook")
+
+def pytest_configure(config):
+    config.pluginmanager.register(Last())
+"""
 
 SUITE = """
+import conftest
 import pytest
 from qase.pytest import qase
 
@@ -56,26 +93,79 @@ def test_at_the_end(log):
 
 def test_after_it():
     pass
+
+def test_of_the_end(record):
+    qase.attach(record(conftest.CLOSED, "closed.bin", b"begin"), record(conftest.MADE, "made.bin", b""))
 """
 
 EXPECTED = {
-    "test_first": b"begin; the rest of the video",
-    "test_second": b"begin; the rest of the video",
-    "test_traced": b"made by the module's fixture",
-    "test_one_page": b"the page of the first",
-    "test_at_the_end": b"written at the session's end",
+    "test_first": [b"begin; the rest of the video"],
+    "test_second": [b"begin; the rest of the video"],
+    "test_traced": [b"made by the module's fixture"],
+    "test_one_page": [b"the page of the first"],
+    "test_at_the_end": [b"written at the session's end"],
+    "test_of_the_end": [b"another beginning, and the rest", b"made by the last hook"],
 }
+
+
+def arrived(runs, server, run):
+    """The contents of the files of each result that has any."""
+    return {
+        title: [stored_content(server.url, "SMOKE", entry["id"]) for entry in result["attachments"]]
+        for title, result in runs.by_title(run).items()
+        if result.get("attachments")
+    }
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_a_file_arrives_as_its_fixture_has_left_it(project, runs, server, arguments):
-    project.write(test_late=SUITE)
+    project.write(conftest=CONFTEST, test_late=SUITE)
     outcome = project.run(*arguments)
-    assert outcome.code == 0, outcome.output
-    results = runs.by_title(runs.only())
-    assert len(results) == 8
-    files = {title: result["attachments"] for title, result in results.items() if result.get("attachments")}
-    assert {title: len(entries) for title, entries in files.items()} == dict.fromkeys(EXPECTED, 1)
-    arrived = {title: stored_content(server.url, "SMOKE", entry["id"]) for title, (entry,) in files.items()}
-    assert arrived == EXPECTED
-    assert not any(result.get("message") for result in results.values())
+    assert (outcome.code, outcome.notices) == (0, []), outcome.output
+    run = runs.only()
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 9})
+    assert arrived(runs, server, run) == EXPECTED
+    assert not any(result.get("message") for result in runs.results(run))
+
+
+def test_a_hook_of_the_end_ends_the_process(project, runs, server):
+    project.write(conftest=CONFTEST, test_late=SUITE)
+    outcome = project.run(EXITS="1", leaves=None)
+    assert outcome.code == 7, outcome.output
+    outbox = project.directory / ".famacase"
+    eventually(lambda: check(not outbox.exists()), "the relay has not cleaned up")
+    run = runs.only()
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 9})
+    expected = {title: files for title, files in EXPECTED.items() if title != "test_of_the_end"}
+    assert arrived(runs, server, run) == {**expected, "test_of_the_end": [b"begin"]}
+
+
+SECRETS = """
+import conftest
+import pytest
+from qase.pytest import qase
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "log.txt"
+    path.write_text("begin")
+    yield path
+    path.write_text("begin, password='s3cret-1', a parameter: hunter-22")
+
+@pytest.mark.parametrize("password", ["hunter-22"], ids=["weak"])
+def test_failed(log, record, password):
+    qase.attach(str(log), record(conftest.MADE, "made.bin", b""))
+    assert False
+
+def test_passed(log):
+    qase.attach(str(log))
+"""
+
+
+def test_what_is_masked_and_left_out(project, runs, server):
+    project.write(conftest=CONFTEST, test_late=SECRETS)
+    outcome = project.run(FAMACASE_MASK="password", FAMACASE_ATTACHMENTS="failed")
+    assert (outcome.code, outcome.counts, outcome.notices) == (1, "1 failed, 1 passed", []), outcome.output
+    assert arrived(runs, server, runs.only()) == {
+        "test_failed": [b"begin, password='***', a parameter: ***", b"made by the last hook"]
+    }

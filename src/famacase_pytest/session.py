@@ -51,6 +51,10 @@ _BRIEFING = "famacase"
 _NAMED = 10
 
 
+# Whose hooks of the session's end do not end the process; those of a conftest may.
+_NEVER_EXIT = frozenset({"_pytest", "xdist", "qase", "famacase_pytest"})
+
+
 # Taken here, since tests replace it.
 _monotonic = time.monotonic
 
@@ -130,6 +134,8 @@ class Session:
         self._missing_plans: set[tuple[str, int]] = set()
         self._spare_run_file = Path(tempfile.gettempdir(), f"famacase-run-{uuid.uuid4()}")
         self._progress: ProgressLine | None = None
+        # What upstream does at the end, where that was put off.
+        self._put_off: Callable[[], None] | None = None
         # Whether upstream falls back, since the back end could not be opened.
         self._fell_back = False
         # What is wrong with token, project, environment, plan or run, as far as the back end has said.
@@ -181,6 +187,7 @@ class Session:
             ),
             run_file=self._run_file(),
             tell=self.notices.add,
+            end_with=self._end_with,
         )
         # The patches look into modules that upstream itself has not needed so far.
         imports.load_sparing_clients()
@@ -468,6 +475,22 @@ class Session:
         if self._defects is not None and not interrupted:
             self._file_defects(self._defects, self._controller)
 
+    def _end_with(self, end: Callable[[], None], runs: Iterator[tuple[str, int, bool]]) -> None:
+        """Upstream is about to complete its runs; that waits for hooks that may still finish files.
+
+        Args:
+            end: completes them.
+            runs: project, id, and whether in public.
+        """
+        if self._controller is None or not self._controller.has_late_files:
+            end()
+            return
+        self._put_off = end
+        hooks = self._config.hook.pytest_sessionfinish.get_hookimpls()
+        if any(hook.function.__module__.partition(".")[0] not in _NEVER_EXIT for hook in hooks):
+            with self._guard:
+                self._controller.foresee(list(runs))
+
     def _open_defects(self) -> None:
         """Make ready what files defects. Raises UsageError if its settings are wrong."""
         settings = self._settings.defects
@@ -505,6 +528,8 @@ class Session:
             # Of a worker: by its controller, or, where that died, reported by the relay.
             self._transport.forget_begun()
         self._transport.teardown_ended()
+        if self._put_off is not None:
+            self._put_off()
         self._transport.drain()
         if self._progress is not None:
             self._progress.clear()

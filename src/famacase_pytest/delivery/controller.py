@@ -278,7 +278,6 @@ class ControllerTransport(Transport):
         """See `Transport`; waits for the relay to deliver."""
         if self._is_withdrawn:
             return False
-        self.teardown_ended()
         self._send_unstored()
         if self._lost:
             self.drain()
@@ -291,6 +290,17 @@ class ControllerTransport(Transport):
         if self._outbox is None or self._cannot_note:
             return self._complete_unstored(code, run_id, publish)
         return self._run(code, run_id).is_completed
+
+    def foresee(self, runs: Sequence[tuple[str, int, bool]]) -> None:
+        """Deliver what is there, and note the runs that are completed soon, by the relay if need be.
+
+        Args:
+            runs: project, id, and whether in public.
+        """
+        if not self._is_withdrawn:
+            self._requests.extend(runs)
+            self._drained = False
+            self.drain(completes=False)
 
     def publish_run(self, code: str, run_id: int) -> str | None:
         """See `Transport`."""
@@ -313,14 +323,18 @@ class ControllerTransport(Transport):
         """Seconds that the start of the session has waited for the back end."""
         return self._questions.waited
 
-    def drain(self) -> None:
-        """Wait for the relay to deliver everything, up to the deadline; Ctrl-C ends the wait."""
+    def drain(self, *, completes: bool = True) -> None:
+        """Wait for the relay to deliver everything, up to the deadline; Ctrl-C ends the wait.
+
+        Args:
+            completes: whether runs of which that was asked are completed.
+        """
         if self._gave_up or self._drained:
             return
         deadline = System.monotonic() + self._drain_timeout
         self._send_unstored()
         with self._interruptible():
-            self._drained = self._drained_by(deadline)
+            self._drained = self._drained_by(deadline, completes)
             self._gave_up = not self._drained
 
     def leftovers(self) -> Leftovers:
@@ -389,7 +403,7 @@ class ControllerTransport(Transport):
 
     # Delivery
 
-    def _drained_by(self, deadline: float) -> bool:
+    def _drained_by(self, deadline: float, completes: bool) -> bool:
         """Whether everything was done that can be done."""
         if self._outbox is None:
             return True
@@ -400,7 +414,12 @@ class ControllerTransport(Transport):
         self._stored.update(self.stored())
         left = max(0.0, deadline - System.monotonic())
         number = self._relay.order(
-            "drain", seconds=left, stored=self._stored, ended=self._ended, runs=self._requests
+            "drain",
+            seconds=left,
+            stored=self._stored,
+            ended=self._ended,
+            runs=self._requests,
+            completes=completes,
         )
         answer = self._relay.answer(number, left + _GRACE, lambda: self._waiting(deadline))
         if answer is not None:
@@ -415,7 +434,8 @@ class ControllerTransport(Transport):
             self._late = True
             return False
         self._has_relay()
-        return self._deliver_here(deadline)
+        # Without a relay everything is done at once, by the call that completes.
+        return not completes or self._deliver_here(deadline)
 
     def _has_relay(self) -> bool:
         """Whether there is a relay, or can be one; that there is none is said once."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
-from famacase_pytest.delivery.models import State, StoredFile
-from famacase_pytest.delivery.outbox.blobs import Unstorable, has_changed, open_file, state_of
+from famacase_pytest.delivery.models import Attachment, Late, State, StoredFile, reason_of
+from famacase_pytest.delivery.outbox.blobs import Unstorable, has_changed, open_file, read_file, state_of
 from famacase_pytest.delivery.outbox.writer import Key, Writer
 
 
 @dataclass
 class _Watched:
-    """A path, the test that has attached it last, and the results that have a copy of it."""
+    """A path: the test that has attached it last, how it was then, and its copies by result and ref."""
 
     test: str
-    uses: list[tuple[Key, StoredFile]] = field(default_factory=list)
-
-    @property
-    def last(self) -> StoredFile:
-        return self.uses[-1][1]
+    last: StoredFile
+    uses: dict[tuple[Key, str], tuple[StoredFile, Late | None]] = field(default_factory=dict)
 
 
 class LateFiles:
@@ -38,23 +36,26 @@ class LateFiles:
         self._watched: dict[str, _Watched] = {}
         self._ending: list[tuple[str, State | None]] = []
 
-    def watch(self, test: str, key: Key, files: Sequence[StoredFile]) -> None:
+    def watch(self, test: str, key: Key, files: Sequence[StoredFile], late: Mapping[str, Late]) -> None:
         """Watch the files of a result that was stored.
 
         Args:
             test: pytest's node id.
             key: of the result.
-            files: its files; those that came from no path, or must not be read again, have no origin.
+            files: its files; those that came from no path have no origin.
+            late: by ref, those that the settings change.
         """
         for file in files:
-            if file.origin is None:
+            screened = late.get(file.ref)
+            seen = file if screened is None else screened.seen
+            if seen.origin is None:
                 continue
-            watched = self._watched.get(file.origin.path)
-            if watched is None or not (watched.test == test or _is_same(watched.last, file)):
-                watched = self._watched[file.origin.path] = _Watched(test)
-            watched.test = test
-            watched.uses = [(k, f) for k, f in watched.uses if (k, f.ref) != (key, file.ref)]
-            watched.uses.append((key, file))
+            watched = self._watched.pop(seen.origin.path, None)
+            if watched is None or not (watched.test == test or _is_same(watched.last, seen)):
+                watched = _Watched(test, seen)
+            # At the end, so that the files of the tests that ran last stand together.
+            self._watched[seen.origin.path] = watched
+            watched.test, watched.last, watched.uses[key, file.ref] = test, seen, (file, screened)
 
     def __bool__(self) -> bool:
         return bool(self._watched)
@@ -65,11 +66,9 @@ class LateFiles:
         Args:
             node: pytest's id of what ends; the empty text stands for the session.
         """
-        self._ending = [
-            (path, _state(watched))
-            for path, watched in self._watched.items()
-            if watched.test.startswith(node)
-        ]
+        # What ends now has had the last tests: others are not looked through, or each test would cost more.
+        ending = takewhile(lambda entry: entry[1].test.startswith(node), reversed(self._watched.items()))
+        self._ending = [(path, _state(watched)) for path, watched in ending]
 
     def end(self) -> None:
         """Replace the copies of what has changed. Raises OutboxUnavailable."""
@@ -86,15 +85,36 @@ class LateFiles:
                 del self._watched[path]
 
     def _replace(self, watched: _Watched) -> None:
-        again = self._writer.refresh(watched.last)
+        is_screened = any(late is not None for _, late in watched.uses.values())
+        content, again = _read(watched.last) if is_screened else (b"", self._writer.refresh(watched.last))
         if again.problem:
             return
-        uses, watched.uses = watched.uses, []
-        for key, file in uses:
-            new = replace(again, ref=file.ref, file_name=file.file_name, mime_type=file.mime_type)
-            watched.uses.append((key, new))
-            if file.sha256 != new.sha256:
+        watched.last = again
+        for (key, ref), (file, late) in watched.uses.items():
+            new = again if late is None else self._screened(file, late, content)
+            new = replace(new, ref=ref, file_name=file.file_name, mime_type=file.mime_type)
+            watched.uses[key, ref] = new, late
+            if (file.sha256, file.problem) != (new.sha256, new.problem):
                 self._writer.replace_file(key, new)
+
+    def _screened(self, file: StoredFile, late: Late, content: bytes) -> StoredFile:
+        """A copy of what the settings make of a content."""
+        try:
+            screened = late.screen(content, file.mime_type)
+        except Unstorable as error:
+            return replace(file, sha256=None, size=0, problem=str(error))
+        return self._writer.store(Attachment(file.ref, file.file_name, file.mime_type, content=screened))
+
+
+def _read(seen: StoredFile) -> tuple[bytes, StoredFile]:
+    """The content of a file that is to be screened, and how it is now; with a problem if it is not there."""
+    assert seen.origin is not None
+    try:
+        content, origin = read_file(seen.origin.path)
+    except (OSError, ValueError, Unstorable) as error:
+        return b"", replace(seen, problem=reason_of(error))
+    sha256 = hashlib.sha256(content).hexdigest()
+    return content, replace(seen, origin=origin, sha256=sha256, size=len(content), problem=None)
 
 
 def _state(watched: _Watched) -> State | None:

@@ -204,6 +204,18 @@ class StoredFile:
         return Part(self.file_name, self.mime_type, self.size, self.open, self.sha256)
 
 
+class Late(NamedTuple):
+    """A file that was read already, and is read again if a fixture of a wider scope finishes it.
+
+    Attributes:
+        seen: how it was when it was read; of what is not masked yet.
+        screen: makes of a later content, and its type, what may be stored; raises Unstorable if nothing may.
+    """
+
+    seen: StoredFile
+    screen: Callable[[bytes, str], bytes]
+
+
 @dataclass(frozen=True)
 class CapturedResult:
     """One result as it was captured.
@@ -213,11 +225,13 @@ class CapturedResult:
             the id that the server will give.
         files: the files that it refers to.
         copies: by ref, what ``copy`` gave for files that were copied when they were attached.
+        late: by ref, those that must not be read again as they are, since the settings change them.
     """
 
     payload: dict[str, Any]
     files: tuple[Attachment, ...] = ()
     copies: Mapping[str, StoredFile] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
 
 class Waiting(NamedTuple):

@@ -6,6 +6,7 @@ A session that uses none of these settings has no `Screening`.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,13 +19,14 @@ from famacase_pytest.delivery.models import (
     MIB,
     Attachment,
     CapturedResult,
+    Late,
     Origin,
     StoredFile,
     clean_mime_type,
     clean_name,
     resolve_refs,
 )
-from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, has_changed, open_file, origin_of
+from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, has_changed, read_file
 from famacase_pytest.delivery.outbox.writer import Writer
 
 # Bytes of a text that is masked; a larger one is withheld.
@@ -71,9 +73,15 @@ class Screening:
 
     def settled(self, captured: CapturedResult) -> CapturedResult:
         """The result with its files as they are now, in memory if they may not be stored."""
-        settled = [self._settled(source, captured.copies.get(source.ref)) for source in captured.files]
-        copies = {source.ref: copied for source, copied in settled if copied is not None}
-        return CapturedResult(captured.payload, tuple(source for source, _ in settled), copies)
+        files, copies, late = [], {}, {}
+        for given in captured.files:
+            source, copied, seen = self._settled(given, captured.copies.get(given.ref))
+            files.append(source)
+            if copied is not None:
+                copies[source.ref] = copied
+            if seen is not None:
+                late[source.ref] = Late(seen, lambda content, mime_type: content)
+        return CapturedResult(captured.payload, tuple(files), copies, late)
 
     def hidden(self, text: str) -> str:
         """A text that is no part of a result, without what is secret as far as that is known here."""
@@ -98,7 +106,7 @@ class Screening:
             content, origin = _read(source)
         except (OSError, ValueError, Unstorable):
             return writer.store(source)  # which says why it cannot be read
-        if self._is_masked(source, content):
+        if self._is_masked(content, _type_of(source)):
             return _held(source, content, origin) if len(content) <= _LARGEST else _withheld(source, origin)
         if self._attachments == "failed" and self._held + len(content) <= _MOST_HELD:
             self._held += len(content)
@@ -132,25 +140,36 @@ class Screening:
             captured = self.settled(replace(captured, payload=payload))
         return captured if self._mask is None else self._masked(captured, self._mask)
 
-    def _settled(self, source: Attachment, copied: StoredFile | None) -> tuple[Attachment, StoredFile | None]:
-        """A file at the end of its test: with its content, unless it is stored already or cannot be."""
+    def _settled(
+        self, source: Attachment, copied: StoredFile | None
+    ) -> tuple[Attachment, StoredFile | None, StoredFile | None]:
+        """A file at the end of its test: with its content, unless it is stored already or cannot be.
+
+        Returns:
+            It, its copy if there is one, and if it may be read again later, how it was when it was read.
+        """
         content = None
+        origin = None if copied is None else copied.origin
         # Read once more if it has changed, as the writer would, which then must not.
-        if copied is None or (copied.origin is not None and has_changed(copied.origin)):
+        if copied is None or (origin is not None and has_changed(origin)):
             with suppress(OSError, ValueError, Unstorable):
-                path = copied.origin.path if copied is not None and copied.origin else source.path
-                content, _ = _read(replace(source, path=path, content=None if path else source.content))
+                path = origin.path if origin else source.path
+                content, origin = _read(replace(source, path=path, content=None if path else source.content))
         if content is None and copied is not None and copied.sha256 is None and not copied.problem:
             with copied.open() as held:
                 content = held.read()
         if content is None:
-            return source, copied and replace(copied, origin=None)
-        if self._is_masked(source, content) and len(content) > _LARGEST:
-            return source, _withheld(source, None)
-        return replace(source, path=None, content=content), None
+            return source, copied and replace(copied, origin=None), copied if origin else None
+        seen = None
+        if origin is not None:
+            sha256 = hashlib.sha256(content).hexdigest()
+            seen = replace(_held(source, b"", origin), sha256=sha256, size=len(content))
+        if self._is_masked(content, _type_of(source)) and len(content) > _LARGEST:
+            return source, _withheld(source, None), seen
+        return replace(source, path=None, content=content), None, seen
 
-    def _is_masked(self, source: Attachment, content: bytes) -> bool:
-        return self._mask is not None and _is_text(content, _type_of(source))
+    def _is_masked(self, content: bytes, mime_type: str) -> bool:
+        return self._mask is not None and _is_text(content, mime_type)
 
     def _masked(self, captured: CapturedResult, mask: Mask) -> CapturedResult:
         texts = {
@@ -175,7 +194,19 @@ class Screening:
                 copies[source.ref] = replace(captured.copies[source.ref], file_name=clean_name(name))
         payload = mask.masked(captured.payload, secrets)
         _rename(payload, {source.ref: clean_name(source.file_name) for source in files})
-        return CapturedResult(payload, tuple(files), copies)
+
+        def screen(content: bytes, mime_type: str) -> bytes:
+            if not self._is_masked(content, mime_type):
+                return content
+            if len(content) > _LARGEST:
+                raise Unstorable(_WITHHELD)
+            text, encoding = _decoded(content)
+            # What has a secret name in it, and what is secret in its result.
+            hidden = secrets.hide(mask.secrets({}, [text]).hide(text))
+            return hidden.encode(encoding, "surrogatepass")
+
+        late = {ref: Late(one.seen, screen) for ref, one in captured.late.items()}
+        return CapturedResult(payload, tuple(files), copies, late)
 
 
 def _rename(payload: dict[str, Any], names: Mapping[str, str]) -> None:
@@ -195,11 +226,7 @@ def _read(source: Attachment) -> tuple[bytes, Origin | None]:
         content = source.content or b""
         check_size(len(content))
         return content, None
-    file = open_file(origin_of(source.path).path)
-    try:
-        return b"".join(file.chunks()), file.origin
-    finally:
-        file.close()
+    return read_file(source.path)
 
 
 def _type_of(source: Attachment) -> str:

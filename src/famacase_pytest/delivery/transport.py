@@ -268,7 +268,7 @@ class Transport:
         self._writer.put(code, run_id, result_id, encode(result.payload), files)
         self._begun.discard((code, run_id, result_id))
         if files and self._late_files is not None:
-            self._late_files.watch(self.test, (code, run_id, result_id), files)
+            self._late_files.watch(self.test, (code, run_id, result_id), files, result.late)
 
     def _file(self, source: Attachment, copied: StoredFile | None) -> StoredFile:
         assert self._writer is not None

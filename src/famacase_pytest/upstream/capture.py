@@ -63,6 +63,35 @@ def copying_attachments(original: Callable[..., None], transport: Callable[[], T
     return add_attachment
 
 
+def ending(original: Callable[..., None], end_with: Callable[..., None]) -> Callable[..., None]:
+    """Upstream's ``pytest_sessionfinish``, which completes the run; hooks after it may finish files.
+
+    Args:
+        original: upstream's.
+        end_with: takes what is to be done, now or later, and the runs that are completed by it: project, id,
+            and whether in public.
+    """
+
+    def pytest_sessionfinish(plugin: Any, session: Any, exitstatus: Any) -> None:
+        end_with(partial(original, plugin, session, exitstatus), _completed(plugin.reporter.reporter))
+
+    return pytest_sessionfinish
+
+
+def _completed(reporter: Any) -> Iterator[tuple[str, int, bool]]:
+    """The runs that upstream's reporter completes at the end of the session."""
+    if not hasattr(reporter, "client"):
+        return  # a local report, or none
+    public = bool(getattr(reporter.config.testops, "show_public_report_link", False))
+    if hasattr(reporter, "project_runs"):
+        for code, project in getattr(reporter, "project_configs", {}).items():
+            run_id = reporter.project_runs.get(code)
+            if run_id and project.get("complete_after_run"):
+                yield code, int(run_id), public
+    elif reporter.run_id and reporter.complete_after_run:
+        yield reporter.project_code, int(reporter.run_id), public
+
+
 class TestCapture:
     """Hands the results of one session to its transport, test by test.
 

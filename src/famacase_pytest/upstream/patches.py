@@ -42,6 +42,8 @@ class Bindings(NamedTuple):
         reader: wraps upstream's reading of its configuration.
         run_file: file through which the controller passes its run to its xdist workers.
         tell: takes a line for the user.
+        end_with: takes upstream's work at the end of the session, and the runs that it completes there; see
+            `capture.ending`.
     """
 
     client: type[FamacaseClient]
@@ -50,6 +52,7 @@ class Bindings(NamedTuple):
     reader: ConfigReader
     run_file: Any
     tell: Callable[[str], None] = lambda line: None
+    end_with: Callable[[Callable[[], None], Iterator[tuple[str, int, bool]]], None] = lambda end, runs: end()
 
 
 class Patch(NamedTuple):
@@ -157,6 +160,8 @@ TABLE: tuple[Patch, ...] = (
           lambda b, _: subtests.noting(guards.note_report), adds=True, required=False),
     Patch("subtests of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
           lambda b, old: subtests.with_subtests(old), ("self",), required=False),
+    Patch("end of the session", "qase.pytest.plugin", "QasePytestPlugin.pytest_sessionfinish",
+          lambda b, old: capture.ending(old, b.end_with), ("self", "session", "exitstatus"), required=False),
     Patch("end of a test", "qase.pytest.plugin", "QasePytestPlugin.finish_pytest_item",
           lambda b, old: guards.with_status(old), ("self",), required=False),
     # Steps that would end otherwise than their code.

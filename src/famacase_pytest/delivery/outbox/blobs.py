@@ -97,6 +97,15 @@ def open_file(path: str) -> OpenFile:
     raise FileNotFoundError(path)
 
 
+def read_file(path: str) -> tuple[bytes, Origin]:
+    """The content of a test's file, and how the file looked. Raises OSError, ValueError, Unstorable."""
+    file = open_file(origin_of(path).path)
+    try:
+        return b"".join(file.chunks()), file.origin
+    finally:
+        file.close()
+
+
 def has_changed(origin: Origin) -> bool:
     """Whether a file that was read, or was missing, is there now and looks different."""
     state = state_of(origin)

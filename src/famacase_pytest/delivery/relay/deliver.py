@@ -62,7 +62,7 @@ class Delivery:
     Attributes:
         expected: how many results each writer has stored, by its name, as far as the session told; a run of
             which some are missing is not completed.
-        completes: whether runs are completed; a relay whose session died completes none.
+        completes: whether runs of which it was asked are completed.
         on_progress: called whenever the back end has taken something.
         blocked: why the back end takes nothing more for a run, by project and run; everything of it is kept.
     """

@@ -9,7 +9,8 @@ The session's orders are lines of JSON on standard input, with a ``number`` and 
     environment      project, slug, seconds          -> id (or null)
     plan             project, plan_id, seconds       -> cases
     check_run        project, run_id, seconds        -> title, status  (or null)
-    drain            seconds, stored, ended, runs    -> done, noted, account
+    drain            seconds, stored, ended, runs,
+                     completes                      -> done, noted, account
     results          results, seconds                -> delivered, problems   (what no disk has room for)
     complete         project, run_id, publish        -> completed, url        (what no outbox notes)
     end              account (whether it is wanted)  -> account
@@ -201,6 +202,7 @@ def _serve(
             return
         if order is not None and order["do"] == "drain":
             loop.delivery.expected = order["stored"]
+            loop.delivery.completes = order["completes"]
             noted = _noted(outbox, order)
             done = loop.drain(order["seconds"], orders.stop)
             _answer(order["number"], done=done, noted=noted, account=_account(outbox, ledger))
@@ -294,12 +296,12 @@ def open_loop(
 
 
 def _finish_alone(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, seconds: float) -> None:
-    """Deliver what a session stored that died, the test that it died in as well, and complete nothing.
+    """Deliver what a session stored that died, the test that it died in as well.
 
-    A session that ended well without waiting has its runs completed.
+    Runs are completed if it had come to their completion: it did not wait for it, or died in its last hooks.
     """
+    loop.delivery.completes = orders.left_alone or outbox.meta().get("ended") == "normal"
     if not orders.left_alone:
-        loop.delivery.completes = False
         # Its workers, and children of its tests: a writer's name ends with the number of its process.
         names = (path.stem for path in outbox.directory.glob("*.db"))
         numbers = (re.search(r"-(\d+)$", name) for name in names)

@@ -24,7 +24,7 @@ from famacase_pytest.delivery.models import (
     reason_of,
     sendable,
 )
-from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, open_file, origin_of
+from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, read_file
 from famacase_pytest.delivery.outbox.ledger import Upload
 from famacase_pytest.delivery.relay.deliver import RunKey, failure_of, with_environment, with_files
 from famacase_pytest.delivery.relay.uploads import Received, upload_parts
@@ -64,11 +64,7 @@ def _content_of(source: Attachment, copied: StoredFile | None) -> bytes:
         check_size(len(source.content))
         return source.content
     assert source.path is not None
-    file = open_file(origin_of(source.path).path)
-    try:
-        return b"".join(file.chunks())
-    finally:
-        file.close()
+    return read_file(source.path)[0]
 
 
 class UnstoredResults:
