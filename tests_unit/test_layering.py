@@ -204,7 +204,7 @@ def test_the_plugin_imports_nothing_but_pytest_at_once():
         entry for entry in ALL if entry.importer == "plugin" and entry.at_once and not entry.for_types
     ]
     # Small, and loaded by pytest itself.
-    for_free = {"__future__", "collections.abc", "os", "pathlib", "typing"}
+    for_free = {"__future__", "collections.abc", "contextlib", "os", "pathlib", "typing"}
     assert {entry.imported for entry in of_plugin} - for_free == {"pytest"}
 
 

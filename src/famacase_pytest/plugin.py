@@ -5,7 +5,8 @@ A session that does not use Famacase passes through here without importing anyth
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,23 +221,17 @@ class WorkerHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self) -> Generator[None, object, object]:
-        from .session import sending
-
-        with sending():
+        with _sending():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self) -> Generator[None, object, object]:
-        from .session import sending
-
-        with sending():
+        with _sending():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
-        from .session import sending
-
-        with sending():
+        with _sending():
             return (yield)
         # Reached only if that failed, which ended the call before our own hook was called.
         with self._session.guarded():
@@ -244,10 +239,19 @@ class WorkerHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        from .session import sending
-
-        with sending():
+        with _sending():
             return (yield)
+
+
+@contextlib.contextmanager
+def _sending() -> Iterator[None]:
+    """Let pass that an xdist worker could not send something to its controller, which is gone."""
+    try:
+        yield
+    except OSError as error:
+        # execnet has no class of its own for it.
+        if not str(error).startswith("cannot send"):
+            raise
 
 
 class XdistHooks:

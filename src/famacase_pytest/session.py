@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import shutil
 import tempfile
 import time
 import uuid
@@ -21,19 +19,10 @@ from . import __version__
 from .errors import PASSING, ApiError, Refused, SettingsError
 from .hooks import Hooks
 from .hookspecs import Run, Summary
+from .job import JobFiles
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
-from .summary import (
-    Line,
-    Notices,
-    ProgressLine,
-    counted,
-    details,
-    escaped,
-    failures,
-    internal_error,
-    markdown,
-)
+from .summary import Line, Notices, ProgressLine, counted, ending, internal_error, write_progress
 
 if TYPE_CHECKING:
     from .defects.session import SessionDefects
@@ -46,9 +35,6 @@ if TYPE_CHECKING:
 
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
 _BRIEFING = "famacase"
-
-# Results that were refused of which the summary says why.
-_NAMED = 10
 
 
 # Whose hooks of the session's end do not end the process; those of a conftest may.
@@ -79,17 +65,6 @@ class _Guard:
             return False
         self._session.failed(error)
         return True
-
-
-@contextlib.contextmanager
-def sending() -> Iterator[None]:
-    """Let pass that an xdist worker could not send something to its controller, which is gone."""
-    try:
-        yield
-    except OSError as error:
-        # execnet has no class of its own for it.
-        if not str(error).startswith("cannot send"):
-            raise
 
 
 class Session:
@@ -142,7 +117,7 @@ class Session:
         self._wrong: list[str] = []
         self._had_internal_error = False
         self._guard = _Guard(self)
-        self._run_file_problem = False
+        self._job_files = JobFiles(settings, self.notices.add)
         self._hooks = Hooks(config, self.notices.add)
         # The test that runs, or ran last.
         self.item: pytest.Item | None = None
@@ -467,7 +442,7 @@ class Session:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and (terminal.isatty or self._config.option.verbose >= -1):
             self._progress = ProgressLine(
-                partial(_write_progress, terminal), is_terminal=terminal.isatty, hint="Ctrl-C stops waiting"
+                partial(write_progress, terminal), is_terminal=terminal.isatty, hint="Ctrl-C stops waiting"
             )
             self._controller.on_wait = self._progress.show
         interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
@@ -605,81 +580,25 @@ class Session:
             with self._guard:
                 # Counted now: the relay may have delivered since.
                 left = self._controller.leftovers()
-                lines = list(self._summary(left))
-                self._tell_ci(left, lines)
+                lines = self._lines(left)
+                self._job_files.write_summary(left, lines, self._titles, self._result_page)
             # Not before: Ctrl-C may end the counting.
             self._is_unsaid = False
         self.notices.summarize(lines)
 
-    def _summary(self, left: Leftovers) -> Iterator[Line]:
-        """The lines that tell how far delivery came."""
+    def _lines(self, left: Leftovers) -> list[Line]:
+        """The lines of the summary."""
         assert self._controller is not None
         where = ", ".join(self.run_url(*run) for run in self._runs.items())
-        if left.delivered:
-            yield Line(f"{counted(left.delivered, 'result')} delivered to {where}")
-            titles = filter(None, (self._controller.title(*run) for run in self._runs.items()))
-            seconds = self._guard.seconds + self._worker_seconds
-            yield from details(left, ", ".join(titles), seconds)
-            yield from failures(left, self._result_page)
-        for reason in left.rejected[:_NAMED]:
-            yield Line(f"a result was refused by the back end and is kept: {reason}", good=False)
-        if len(left.rejected) > _NAMED:
-            yield Line(f"{len(left.rejected) - _NAMED} more results were refused and are kept.", good=False)
-        if left.dropped:
-            yield Line(
-                f"{counted(left.dropped, 'file', 'was/were')} not kept, since the outbox was full "
-                "(FAMACASE_OUTBOX_MAX_MB); the results say which.",
-                good=False,
-            )
-        if left.lost:
-            yield Line(f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", good=False)
-        if left.in_background and (left.waiting or left.open_runs):
-            verb = counted(left.waiting, "result", "is/are")
-            yield Line(f"{verb} being delivered in the background to {where}")
-        elif left.waiting or left.open_runs or left.rejected:
-            reason = f" ({left.reason})" if left.reason else ""
-            what = (
-                counted(left.waiting, "result", "waits/wait")
-                if left.waiting
-                else "a run waits to be completed"
-            )
-            command = self._resend_command()
-            yield Line(
-                f"{what} in {self._controller.directory}{reason}. Send them with: {command}", good=False
-            )
+        titles = ", ".join(filter(None, self._titles().values()))
+        seconds = self._guard.seconds + self._worker_seconds
+        outbox, command = self._controller.directory, self._resend_command()
+        return list(ending(left, where, titles, seconds, self._result_page, outbox, command))
 
-    def _tell_ci(self, left: Leftovers, lines: Sequence[Line]) -> None:
-        """Write the summary and the outputs of a CI job, if there is a place for them."""
-        github = self._settings.ci.value == "auto" and bool(os.environ.get("GITHUB_ACTIONS"))
-        given = self._settings.job_summary
-        places = [(given.value, "w", str(given.source))] if given else []
-        if github and os.environ.get("GITHUB_STEP_SUMMARY"):
-            places.append((Path(os.environ["GITHUB_STEP_SUMMARY"]), "a", "GITHUB_STEP_SUMMARY"))
-        if not places and not github:
-            return
+    def _titles(self) -> dict[Run, str | None]:
+        """The session's runs, with their titles as far as they are known."""
         assert self._controller is not None
-        runs = [(self._run(code), self._controller.title(code, known)) for code, known in self._runs.items()]
-        links = ", ".join(f"[{escaped(title or 'run')}]({run.url})" for run, title in runs)
-        text = self._settings.tokens.scrubbed(markdown(left, links, lines, self._result_page))
-        for path, mode, source in places:
-            self._write(path, mode, text, source)
-        created = [run for run, _ in runs if run.id is not None]
-        if github and created and os.environ.get("GITHUB_OUTPUT"):
-            ids, urls = ",".join(str(run.id) for run in created), ",".join(run.url for run in created)
-            outputs = f"run-id={ids}\nrun-url={urls}\n"
-            self._write(Path(os.environ["GITHUB_OUTPUT"]), "a", outputs, "GITHUB_OUTPUT")
-
-    def _write(self, path: Path, mode: str, text: str, source: str) -> None:
-        from .delivery.system import System
-
-        try:
-            with System.open_file(path, mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            self.notices.add(
-                f"{source} names {path}, which cannot be written ({error.strerror}): the job has no summary "
-                "of this session. Choose another path."
-            )
+        return {self._run(code): self._controller.title(code, run_id) for code, run_id in self._runs.items()}
 
     def _result_page(self, project: str, run_id: int, result_id: str) -> str:
         page = self.run_url(project, run_id)
@@ -717,27 +636,8 @@ class Session:
         return self._spare_run_file
 
     def _write_run_file(self) -> None:
-        """Write id and link of the run as JSON, for the jobs that come after this one."""
-        if self._settings.run_file is None or self._is_worker or self.notices.is_silent or not self._runs:
-            return
-        from .delivery.system import System
-
-        runs = []
-        for code in self._runs:
-            run = self._run(code)
-            runs.append({"project": code, "id": run.id, "url": run.url})
-        document = runs[0] if len(runs) == 1 else {"runs": runs}
-        try:
-            self._settings.run_file.value.write_text(System.dumps(document) + "\n", encoding="utf-8")
-        except OSError as error:
-            if self._run_file_problem:
-                return
-            self._run_file_problem = True
-            self.notices.add(
-                f"{self._settings.run_file.source} names {self._settings.run_file.value}, which cannot be "
-                f"written ({error.strerror}): the job that waits for it does not get the run's id. "
-                "Choose another path."
-            )
+        if not self._is_worker and not self.notices.is_silent:
+            self._job_files.write_runs([self._run(code) for code in self._runs])
 
 
 def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> str:
@@ -746,15 +646,3 @@ def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> str:
         return ""
     staying = nextitem.listchain()
     return next((node.nodeid for node in item.listchain() if node not in staying), item.nodeid)
-
-
-def _write_progress(terminal: Any, line: str, renews: bool) -> None:
-    """Write a line of progress through pytest's reporter."""
-    if not renews:
-        terminal.ensure_newline()
-    if not terminal.isatty:
-        terminal.write_line(f"famacase: {line}")
-        return
-    terminal.rewrite(line and f"famacase: {line}"[: shutil.get_terminal_size().columns - 1], erase=True)
-    if not line:
-        terminal.rewrite("")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import FamacaseError
 
@@ -25,8 +25,14 @@ _PAUSE = 0.5
 _INTERVAL = 15.0
 
 # Results that did not pass of which the summary has the link, and characters of their titles.
-_SHOWN = 10
+SHOWN = 10
 _TITLE = 100
+
+# Results that were refused of which the summary says why.
+_NAMED = 10
+
+# Gives the page of a result, from project, run and the result's id.
+Page = Callable[[str, int, str], str]
 
 
 def counted(number: int, noun: str, verb: str = "") -> str:
@@ -58,64 +64,62 @@ class Line(NamedTuple):
     detail: bool = False
 
 
-def details(left: Leftovers, titles: str, seconds: float) -> Iterator[Line]:
-    """What was delivered, and what it cost.
+def ending(
+    left: Leftovers, where: str, titles: str, seconds: float, page: Page, outbox: Path | None, command: str
+) -> Iterator[Line]:
+    """The lines that tell how far delivery came.
 
     Args:
-        left: how far delivery came.
-        titles: of the runs; "" if they are not known.
+        left: how far.
+        where: the pages of the runs.
+        titles: of the runs, as far as they are known.
         seconds: that the session has spent on it.
+        page: gives the page of a result.
+        outbox: where the rest is kept.
+        command: sends the rest.
     """
+    if left.delivered:
+        yield Line(f"{counted(left.delivered, 'result')} delivered to {where}")
+        yield _details(left, titles, seconds)
+        yield from _failures(left, page)
+    for reason in left.rejected[:_NAMED]:
+        yield Line(f"a result was refused by the back end and is kept: {reason}", good=False)
+    if len(left.rejected) > _NAMED:
+        yield Line(f"{len(left.rejected) - _NAMED} more results were refused and are kept.", good=False)
+    if left.dropped:
+        yield Line(
+            f"{counted(left.dropped, 'file', 'was/were')} not kept, since the outbox was full "
+            "(FAMACASE_OUTBOX_MAX_MB); the results say which.",
+            good=False,
+        )
+    if left.lost:
+        yield Line(f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", good=False)
+    if left.in_background and (left.waiting or left.open_runs):
+        verb = counted(left.waiting, "result", "is/are")
+        yield Line(f"{verb} being delivered in the background to {where}")
+    elif left.waiting or left.open_runs or left.rejected:
+        reason = f" ({left.reason})" if left.reason else ""
+        waits = counted(left.waiting, "result", "waits/wait")
+        what = waits if left.waiting else "a run waits to be completed"
+        yield Line(f"{what} in {outbox}{reason}. Send them with: {command}", good=False)
+
+
+def _details(left: Leftovers, titles: str, seconds: float) -> Line:
     parts = [", ".join(f"{count} {status}" for status, count in sorted(left.statuses.items()) if status)]
     if left.files:
         parts.append(f"{counted(left.files, 'file')} sent ({size(left.file_bytes)})")
     if left.again:
         parts.append(f"{left.again} not sent again")
     parts.append(f"{seconds:.1f} s of the session")
-    yield Line(f"{f'{titles}: ' if titles else ''}{'; '.join(filter(None, parts))}", detail=True)
+    return Line(f"{f'{titles}: ' if titles else ''}{'; '.join(filter(None, parts))}", detail=True)
 
 
-def failures(left: Leftovers, page: Callable[[str, int, str], str]) -> Iterator[Line]:
-    """The results that did not pass, each with its page; the first ones of many.
-
-    Args:
-        left: how far delivery came.
-        page: gives the page of a result, from project, run and the result's id.
-    """
-    for entry in left.failed[:_SHOWN]:
+def _failures(left: Leftovers, page: Page) -> Iterator[Line]:
+    for entry in left.failed[:SHOWN]:
         where = page(entry.project, entry.run_id, entry.result_id)
         yield Line(f"{entry.status}: {shortened(entry.title)}  {where}", detail=True)
-    if len(left.failed) > _SHOWN:
-        yield Line(f"and {len(left.failed) - _SHOWN} more that did not pass", detail=True)
-
-
-def markdown(left: Leftovers, link: str, lines: Sequence[Line], page: Callable[[str, int, str], str]) -> str:
-    """The summary for the page of a CI job.
-
-    Args:
-        left: how far delivery came.
-        link: to the run, in Markdown.
-        lines: of the summary in the terminal; those that are not good are among the text.
-        page: gives the page of a result, from project, run and the result's id.
-    """
-    text = [f"### Famacase: {link}", "", "| status | results |", "|---|---:|"]
-    text += [f"| {status} | {count} |" for status, count in sorted(left.statuses.items()) if status]
-    if left.failed:
-        text += ["", "Did not pass:", ""]
-    for entry in left.failed[:_SHOWN]:
-        where = page(entry.project, entry.run_id, entry.result_id)
-        text.append(f"- [{escaped(shortened(entry.title))}]({where})")
-    if len(left.failed) > _SHOWN:
-        text.append(f"- and {len(left.failed) - _SHOWN} more")
-    for line in lines:
-        if not line.good:
-            text += ["", f"> {escaped(line.text)}"]
-    return "\n".join(text) + "\n"
-
-
-def escaped(text: str) -> str:
-    """A text as Markdown that shows it as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>()#|!~])", r"\\\1", " ".join(text.split()))
+    if len(left.failed) > SHOWN:
+        yield Line(f"and {len(left.failed) - SHOWN} more that did not pass", detail=True)
 
 
 def shortened(title: str) -> str:
@@ -260,6 +264,18 @@ class ProgressLine:
             parts.append("the back end is not reached")
         parts.append(f"{waited:.0f} s of at most {waited + seconds:.0f} s ({self._hint})")
         return ", ".join(parts)
+
+
+def write_progress(terminal: Any, line: str, renews: bool) -> None:
+    """Write a line of progress through pytest's reporter."""
+    if not renews:
+        terminal.ensure_newline()
+    if not terminal.isatty:
+        terminal.write_line(f"famacase: {line}")
+        return
+    terminal.rewrite(line and f"famacase: {line}"[: shutil.get_terminal_size().columns - 1], erase=True)
+    if not line:
+        terminal.rewrite("")
 
 
 class _Rate:
