@@ -23,9 +23,9 @@ test-delivery: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 $(DELIVERY)
 
 # `make test`, measured, with its subprocesses, xdist workers and relays: each Python that starts in .venv reads
-# measure.pth. Its variable is no COVERAGE_*, since those do not reach a relay.
+# .ci/measure.pth. Its variable is no COVERAGE_*, since those do not reach a relay.
 coverage: $(STAMP)
-	cp .ci/measure.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	cp .ci/measure.pth .ci/measure.py "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	rm -rf .coverage.d
 	MEASURE_COVERAGE='$(CURDIR)' $(MAKE) --no-print-directory test
 	$(BIN)/coverage combine -q

@@ -118,12 +118,13 @@ class Watched:
 
 
 def is_dead(pid: int) -> bool:
-    """Whether a process has closed all that it held; its command is gone before."""
+    """Whether a process has closed all that it held: its first thread may end before the others."""
     try:
+        threads = os.listdir(f"/proc/{pid}/task")
         state = Path("/proc", str(pid), "stat").read_bytes()
     except OSError:
         return True
-    return state.rpartition(b") ")[2][:1] in (b"Z", b"X")
+    return len(threads) == 1 and state.rpartition(b") ")[2][:1] in (b"Z", b"X")
 
 
 def check(condition: bool) -> None:
