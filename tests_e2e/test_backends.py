@@ -168,6 +168,56 @@ def test_a_client_of_ones_own(project):
         assert outcome.lines(f"2 results delivered to run {number} in kept.db")
 
 
+RUDE = """
+    import os
+    import subprocess
+
+    from famacase_pytest.clients import JsonlClient
+
+
+    class Rude(JsonlClient):
+        def post_results(self, code, run_id, results):
+            print("half a line", end="", flush=True)
+            os.write(1, b"raw")
+            subprocess.run(["cat"], check=True)
+            if any("test_two" in result for result in results):
+                raise LookupError("no second results here")
+            super().post_results(code, run_id, results)
+
+        @classmethod
+        def run_url(cls, config, code, run_id):
+            raise KeyError("no page")
+"""
+
+
+def test_a_client_that_does_what_it_likes(project):
+    """It writes to the standard output, reads the standard input, and raises what is not agreed."""
+    project.write(test_one=SUITE, rude=RUDE)
+    outcome = project.run(leaves=["kept", ".famacase"], **{**JSONL, "FAMACASE_CLIENT_CLASS": "rude.Rude"})
+    assert outcome.code == 1
+    assert outcome.lines("1 result delivered to Rude, project SMOKE, run 1 (its run_url raised KeyError: 'no")
+    refused, waits = outcome.notices
+    assert refused.endswith("kept: 400 Rude.post_results raised LookupError: no second results here")
+    assert "a run waits to be completed" in waits
+    assert [result["title"] for result in folder(project).results("SMOKE", 1)] == ["test_one"]
+    # Another class gets nothing that was meant for this one.
+    assert "for another back end than FAMACASE_CLIENT_CLASS" in command(project, "resend", **JSONL).stdout
+    project.write(rude=RUDE.replace("raise LookupError", "str"))
+    assert command(project, "resend", **{**JSONL, "FAMACASE_CLIENT_CLASS": "rude.Rude"}).returncode == 0
+    assert folder(project).get_run("SMOKE", 1)["status"] == "completed"
+
+
+def test_an_upload_to_a_folder(project):
+    (project.directory / "junit.xml").write_text(
+        '<testsuite name="s"><testcase classname="c" name="one"/><testcase classname="c" name="two"/>'
+        "</testsuite>"
+    )
+    for said in ("2 results delivered to", "The run has all of it already"):
+        assert said in command(project, "upload", "junit.xml", **JSONL).stdout
+    assert len(folder(project).results("SMOKE", 1)) == 2
+    assert folder(project).get_run("SMOKE", 1)["status"] == "completed"
+
+
 def test_what_is_wrong_with_a_client_is_said_before_the_first_test(project):
     write_examples(project.directory, "backends.md", "Writing one")
     project.write(test_one="def test_one(): open('ran.txt', 'w').close()")

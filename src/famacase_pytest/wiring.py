@@ -136,7 +136,7 @@ def open_api(
     """
     client = client_briefing(settings)
     if client is not None:
-        from .delivery.api.base import open_client
+        from .delivery.api.own import open_client
 
         return open_client(client)
     from .delivery.api.client import ReporterApi
@@ -186,10 +186,9 @@ def run_url(settings: Settings, code: str, run_id: int | None) -> str:
     """The page of a run; without an id, of all runs."""
     client = client_briefing(settings)
     if client is not None:
-        from .delivery.api.base import resolve_client
+        from .delivery.api.own import page_of_run
 
-        found, config = resolve_client(client)
-        return found.run_url(config, code, run_id)
+        return page_of_run(client, code, run_id)
     runs = f"{settings.base_url}/runs"
     return f"{runs}/{run_id}" if run_id else runs
 

@@ -309,6 +309,13 @@ class _Sending:
             return bool(recorded != given)
         # A token must not go to a host that only a file in the working tree names.
         if host_of(recorded) != host_of(given):
+            own = self._settings.client_class
+            if own is not None:
+                raise SettingsError(
+                    f"Its results were recorded for another back end than {own.source}, {own.value!r}: none "
+                    "of them is sent. Name the one that they are meant for, or, if that one was wrong, send "
+                    f"them with: famacase resend --to-address {given}"
+                )
             raise SettingsError(
                 f"Its results were recorded for {recorded}, but the address is set to {given}: none of them "
                 "is sent. Set FAMACASE_API_URL to the address that they are meant for, or, if that one was "

@@ -15,7 +15,8 @@ from famacase_pytest.resolver import resolve_class
 class ReportingClient(abc.ABC):
     """A back end. One instance serves several threads at a time.
 
-    A call that fails raises one of three exceptions of `famacase_pytest.errors`, by what is to be done:
+    A call that fails raises one of three exceptions of `famacase_pytest.errors`, by what is to be done (of
+    any other, an OSError counts as the first of them, and what comes twice as the last):
 
     - Unreachable: it may succeed later; what it carried is kept and sent again.
     - Refused: nothing of this run or project will be taken; all of it is kept. With ``status`` 404 for a
@@ -122,8 +123,8 @@ class ReportingClient(abc.ABC):
         self.close()
 
 
-def open_client(given: Mapping[str, Any]) -> ReportingClient:
-    """Make the client that the settings name.
+def resolve_client(given: Mapping[str, Any]) -> tuple[type[ReportingClient], Any]:
+    """The class that the settings name and its configuration, checked.
 
     Args:
         given: ``class`` and the ``directory`` that it is relative to, ``config``, and in ``setting`` and
@@ -132,12 +133,6 @@ def open_client(given: Mapping[str, Any]) -> ReportingClient:
     Raises:
         SettingsError: there is no such class, or it does not take the configuration.
     """
-    found, config = resolve_client(given)
-    return found(config)
-
-
-def resolve_client(given: Mapping[str, Any]) -> tuple[type[ReportingClient], Any]:
-    """The class that the settings name and its configuration, checked; see `open_client`."""
     found = resolve_class(
         given["class"],
         ReportingClient,  # type: ignore[type-abstract]

@@ -3,7 +3,7 @@
 Tests patch ``requests``, ``socket``, ``time`` and ``open``, block the network, fork, hog the interpreter
 lock, and die; none of that reaches another process. ``process.py`` starts it.
 
-The session's orders are lines of JSON on standard input, with a ``number`` and the word ``do``:
+The session's orders are lines of JSON, with a ``number`` and the word ``do``:
 
     check_project    project, seconds                -> {}
     environment      project, slug, seconds          -> id (or null)
@@ -33,16 +33,16 @@ import traceback
 from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.api.base import ReportingClient, open_client
+from famacase_pytest.delivery.api.base import ReportingClient
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.ledger import Ledger
 from famacase_pytest.delivery.outbox.store import Outbox, account, finish_all, is_anything_left
 from famacase_pytest.delivery.relay.deliver import Delivery
 from famacase_pytest.delivery.relay.loop import DeliveryLoop
 from famacase_pytest.delivery.relay.unstored import UnstoredResults
-from famacase_pytest.errors import ApiError
+from famacase_pytest.errors import ApiError, Refused, Rejected, Unreachable
 
 if TYPE_CHECKING:
     from famacase_pytest.delivery.api.client import Attempt
@@ -64,13 +64,16 @@ _EXITING = 0x4
 # Requests that an answer tells of, with FAMACASE_DEBUG: no more than a pipe holds.
 _TOLD = 400
 
+_KINDS = (Unreachable, Refused, Rejected)
+
 _QUESTIONS = ("check_project", "environment", "plan", "check_run")
 
 
 class _Orders:
-    """What the session says on standard input; its end is the session's end."""
+    """What the session says; the end of its pipe is the session's end."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, pipe: BinaryIO, parent: int) -> None:
+        self._pipe = pipe
         self._parent = parent
         self._condition = threading.Condition()
         self._orders: list[dict[str, Any]] = []
@@ -82,7 +85,7 @@ class _Orders:
         threading.Thread(target=self._read, name="famacase-orders", daemon=True).start()
 
     def _read(self) -> None:
-        for line in iter(sys.stdin.buffer.readline, b""):
+        for line in iter(self._pipe.readline, b""):
             order = json.loads(line)
             with self._condition:
                 if order["do"] in _QUESTIONS:
@@ -120,15 +123,20 @@ class _Orders:
             return self._orders.pop(0) if self._orders else None
 
 
-def main() -> None:
+def main(pipe: BinaryIO, answers: int) -> None:
     """Deliver until the session has ended, or its process is gone.
 
-    The first line on standard input is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
+    The first line of the orders is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
     process), ``api_url``, ``tokens`` by project, ``client`` (in the place of both; see ``api.base``),
     ``project``, ``timeout``, ``attempts``, ``workers``, ``batch_size``, ``flush_interval``,
     ``drain_timeout``, ``debug``, ``environ``. Without it there is nothing to do.
+
+    Args:
+        pipe: the orders.
+        answers: the descriptor that answers are written to.
     """
-    line = sys.stdin.buffer.readline()
+    _Answers.fd = answers
+    line = pipe.readline()
     if not line:
         return
     briefing = json.loads(line)
@@ -137,9 +145,11 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(briefing["environ"])
     _answer(0, pid=os.getpid())
-    orders = _Orders(briefing["parent"])
+    orders = _Orders(pipe, briefing["parent"])
     client = briefing.get("client")
     if client is not None:
+        # pytest may have been told to leave no bytecode behind, which only shows in a variable.
+        sys.dont_write_bytecode = True
         # What its configuration names may be relative.
         os.chdir(client["directory"])
     if briefing["outbox"] is None:
@@ -259,6 +269,8 @@ def open_api(
         observe: told of each attempt at a call, if the briefing asks for that.
     """
     if briefing.get("client") is not None:
+        from famacase_pytest.delivery.api.own import open_client
+
         return open_client(briefing["client"])
     # Here, since a team's own back end needs none of what it imports.
     from famacase_pytest.delivery.api.client import ReporterApi
@@ -339,7 +351,8 @@ def _look_at_run(api: ReportingClient, order: Mapping[str, Any]) -> dict[str, An
 def error_of(error: ApiError) -> dict[str, Any]:
     """An error as an answer tells it."""
     return {
-        "kind": type(error).__name__,
+        # A team's own back end may have classes of its own for them.
+        "kind": next((kind.__name__ for kind in _KINDS if isinstance(error, kind)), "ApiError"),
         "message": str(error),
         "status": error.status,
         "detail": error.detail,
@@ -371,25 +384,30 @@ class Requests:
 
 
 _requests = Requests()
-_answering = threading.Lock()
+
+
+class _Answers:
+    fd = -1
+    lock = threading.Lock()
 
 
 def _answer(number: int, **answer: object) -> None:
-    with _answering:
+    with _Answers.lock:
         line = json.dumps({"number": number, "requests": _requests.take(), **answer}).encode() + b"\n"
         try:
             while line:
-                line = line[os.write(1, line) :]
+                line = line[os.write(_Answers.fd, line) :]
         except OSError:
             return  # the session is gone, which is noticed elsewhere
 
 
 def _log_to(path: Path) -> None:
-    """Send what the interpreter itself may have to say to a file, from here on."""
+    """Send what the interpreter itself or a team's own back end may have to say to a file, from here on."""
     try:
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError:
         log = os.open(os.devnull, os.O_WRONLY)  # a full disk
+    os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
 

@@ -22,16 +22,21 @@ from famacase_pytest.delivery.system import System
 from famacase_pytest.errors import PASSING
 
 # What the interpreter runs. The directories that the session imports from come after its own, so that a file
-# of the project that is called like a module of the library does not take its place. ``main`` has closed
-# everything when it returns: no time is spent on taking the interpreter down.
+# of the project that is called like a module of the library does not take its place. The pipes get numbers of
+# their own, since the code of a team's own back end may print, and start what reads its standard input.
+# ``main`` has closed everything when it returns: no time is spent on taking the interpreter down.
 _BOOT = """
 import json, os, sys
 if hasattr(os, "fork") and os.fork():
     os._exit(0)
-path = json.loads(sys.stdin.buffer.readline() or "[]")
+orders, answers = open(os.dup(0), "rb"), os.dup(1)
+null = os.open(os.devnull, os.O_RDWR)
+os.dup2(null, 0)
+os.dup2(null, 1)
+path = json.loads(orders.readline() or "[]")
 sys.path.extend(entry for entry in path if entry not in sys.path)
 from famacase_pytest.delivery.relay.main import main
-main()
+main(orders, answers)
 os._exit(0)
 """
 
