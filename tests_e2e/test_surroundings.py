@@ -86,6 +86,9 @@ def test_without_one_of_the_two_plugins_nothing_is_reported(project, layer, plug
     else:
         (notice,) = outcome.notices
         assert "qase-pytest takes no part in this session" in notice
+        strict = project.run("-p", f"no:{plugin}", "--famacase-strict=true", QASE_MODE="off")
+        assert strict.code == 4
+        assert strict.lines("--famacase-strict on the command line is true: no test has been run.")
     assert layer.exchanges() == []
     assert "INTERNALERROR" not in outcome.output
 

@@ -137,7 +137,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(suite, layer):
     [
         ("--famacase-mod=testops", "--famacase-mode"),
         ("--qase-testops-projet=X", "--qase-testops-project"),
-        ("--famacase-timout=3", "--famacase-timeout"),
+        ("--famacase-projet=X", "--famacase-testops-project"),
     ],
 )
 def test_a_mistyped_flag_is_answered_with_the_one_that_was_meant(suite, layer, flag, meant):

@@ -15,7 +15,7 @@ from . import upstream
 from .errors import PASSING, SettingsError, UpstreamMismatch
 from .hooks import Hooks
 from .session import Session
-from .settings.resolve import integrations, preview, resolve
+from .settings.resolve import integrations, preview, resolve, strictness
 from .settings.sources import BY_DEFAULT, ConfigFiles, Defaults, Inputs
 from .settings.switch import reporting_mode
 from .summary import Notices, internal_error
@@ -34,6 +34,12 @@ _TESTLESS = (
     "collectonly",
     "setuponly",
     "setupplan",
+)
+
+_GONE = (
+    "The settings with which pytest started report to Famacase, but a conftest or a plugin has changed the "
+    "environment or the files since, and nothing is reported. Let it keep the FAMACASE_ variables, or set "
+    "FAMACASE_ENABLED=false there if that is meant."
 )
 
 # Options of xdist that ask for workers.
@@ -55,6 +61,7 @@ def _prepare(config: pytest.Config) -> None:
     if expected.active:
         imports.load_sparing_clients()
     if expected.needs_backend:
+        config.stash[_EXPECTED] = True
         # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
         from . import wiring
 
@@ -246,14 +253,14 @@ def _begin(config: pytest.Config) -> Session | Inactive:
     except (pytest.UsageError, *PASSING):
         raise
     except BaseException as error:  # noqa: BLE001 (an internal error must not stop the suite)
-        return Inactive(config, [internal_error(error)]).silence_upstream()
+        return _unable(config, [internal_error(error)]).silence_upstream()
 
 
 def _decide(config: pytest.Config) -> Session | Inactive:
     config.stash[_DEFAULTS] = Defaults()
     if not upstream.is_loaded(config.pluginmanager):
         imports.restore()
-        return Inactive(config, _without_upstream(config))
+        return _unable(config, _without_upstream(config))
     if _reporting:
         return Inactive(config).silence_upstream(inside=True)
     testless = _is_testless(config)
@@ -275,6 +282,8 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     if resolution.settings is None:
         # It is Qase's session, whatever there was before it or the command line has changed.
         imports.restore()
+        if config.stash.get(_EXPECTED, False) and not (testless or "switches off" in resolution.reason):
+            said.append(_GONE)
         return Inactive(config, () if testless else [*said, *resolution.warnings])
     if testless:
         return Inactive(config).silence_upstream()
@@ -303,6 +312,21 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         session.end()
         raise
     return session
+
+
+def _unable(config: pytest.Config, lines: Sequence[str]) -> Inactive:
+    """A session that was to report and cannot, for a reason that no setting names.
+
+    Raises:
+        pytest.UsageError: it is strict.
+    """
+    try:
+        strict = strictness(Inputs(os.environ, vars(config.option), _files(config))) if lines else None
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    if strict is not None and strict.value:
+        raise pytest.UsageError(f"{lines[0]} {strict.source} is true: no test has been run.")
+    return Inactive(config, lines)
 
 
 def _without_upstream(config: pytest.Config) -> list[str]:
@@ -335,6 +359,8 @@ def _files(config: pytest.Config) -> ConfigFiles:
 _STATE: pytest.StashKey[Session | Inactive] = pytest.StashKey()
 _FILES: pytest.StashKey[ConfigFiles] = pytest.StashKey()
 _SET_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
+# Whether environment and files asked for a back end when pytest started.
+_EXPECTED: pytest.StashKey[bool] = pytest.StashKey()
 _DEFAULTS: pytest.StashKey[Defaults] = pytest.StashKey()
 _POSTPONED: pytest.StashKey[Callable[[], None] | None] = pytest.StashKey()
 _MOMENT: pytest.StashKey[pytest.MonkeyPatch] = pytest.StashKey()

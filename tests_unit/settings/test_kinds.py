@@ -21,7 +21,7 @@ BAD_TEXTS: dict[str, list[str]] = {
     "TESTOPS_API_RETRY_BACKOFF": ["-1", "x"],
     "TESTOPS_DEFECT": ["defect"],
     "TESTOPS_PLAN_ID": ["x", "-1", "1.5", "0x10"],
-    "TESTOPS_RUN_ID": ["latest", "12 13", "-1"],
+    "TESTOPS_RUN_ID": ["latest", "12 13", "-1", str(2**63)],
     "TESTOPS_RUN_COMPLETE": ["later"],
     "TESTOPS_RUN_EXTERNAL_LINK_TYPE": ["jira"],
     "TESTOPS_BATCH_SIZE": ["0", "201", "2000", "-1", "all", "1.5"],

@@ -106,6 +106,9 @@ def integer(minimum: int, maximum: int | None = None) -> Kind:
         number = int(value) if isinstance(value, float) and value.is_integer() else int(text)
         if number < minimum or (maximum is not None and number > maximum):
             raise ValueError
+        if number >= 2**63:
+            # An id is stored in 64 bits, here and at the server.
+            raise Unfit("it is too large")
         return number
 
     limits = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"

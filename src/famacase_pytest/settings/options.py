@@ -149,7 +149,18 @@ def intended(arguments: Iterable[object], group: OptionTarget, recorded: Iterabl
     known = {*_taken(group), *(option.flag for option in recorded)}
     given = {str(argument).partition("=")[0] for argument in arguments}
     strange = sorted(flag for flag in given - known if flag.startswith(("--famacase-", "--qase-")))
-    return ", ".join(filter(None, (closest(flag, known) for flag in strange)))
+    return ", ".join(filter(None, (_near(flag, known) for flag in strange)))
+
+
+def _near(flag: str, known: Iterable[str]) -> str:
+    """The flag that is nearest, or that ends in the word that is; "" if none is near."""
+    prefix, _, rest = flag.removeprefix("--").partition("-")
+    names = [name for name in known if name.startswith(f"--{prefix}-")]
+    by_end = {name.rpartition("-")[2]: name for name in reversed(names)}
+    by_name = {name[len(prefix) + 3 :]: name for name in names}
+    # The prefix makes none nearer.
+    found = closest(rest, by_name)
+    return by_name[found] if found else by_end.get(closest(rest, by_end), "")
 
 
 def _help(row: Row) -> str:

@@ -185,6 +185,22 @@ def integrations(inputs: Inputs) -> Value[list[str]] | None:
         raise SettingsError(f"{_wrong(row, found, error)} Correct or remove it.") from None
 
 
+def strictness(inputs: Inputs) -> Value[bool] | None:
+    """Whether what cannot be reported stops the session, where its other settings are of no use.
+
+    Raises:
+        SettingsError: the value is neither true nor false.
+    """
+    row = BY_NAME["STRICT"]
+    found = strongest(row, inputs)
+    if found is None:
+        return None
+    wrong, value = _read_value(row, found, ())
+    if wrong:
+        raise SettingsError(f"{wrong} Correct or remove it.")
+    return Value(bool(value), found.source)
+
+
 @dataclass
 class _Findings:
     """The winning values, parsed, by the name of their row, and what is wrong or doubtful in them.
