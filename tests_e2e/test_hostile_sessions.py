@@ -203,14 +203,33 @@ def test_what_nobody_can_deliver_waits(project, more, reason):
     assert not (project.directory / ".famacase").exists()
 
 
-def test_a_python_without_sqlite(project):
-    """What this package needs cannot be imported: nothing is reported, the suite is not touched."""
-    project.write(test_one=SUITE, guard="import sys; sys.modules['sqlite3'] = None")
-    outcome = project.run("-p", "guard", PYTHONPATH=str(project.directory))
+NO_DATABASE = {
+    "plugin": "import sys; sys.modules['sqlite3'] = None",
+    "conftest": """
+        import sys
+        def refuse(event, args):
+            if event == "sqlite3.connect":
+                raise RuntimeError("no sqlite3 here")
+        sys.addaudithook(refuse)
+    """,
+}
+
+
+@pytest.mark.parametrize("place", NO_DATABASE)
+def test_where_nothing_can_be_stored_results_are_sent_from_memory(hostile, place):
+    (line,) = hostile(NO_DATABASE[place], place=place).notices
+    assert "no sqlite3" in line
+    assert "Results of this session are held in memory" in line
+
+
+@pytest.mark.parametrize("change", ["os.environ.clear()", "os.environ = {'PATH': os.environ['PATH']}"])
+def test_the_environment_is_gone_before_it_is_read(project, runs, change):
+    project.write(test_one=SUITE, conftest=f"import os; {change}")
+    outcome = project.run()
     assert (outcome.code, outcome.counts) == (0, "3 passed")
     (line,) = outcome.notices
-    assert "sqlite3" in line
-    assert "Results of this session may be missing" in line
+    assert "a conftest or a plugin has changed the environment or the files since" in line
+    assert runs.new() == []
 
 
 # What is said, and what is not

@@ -346,7 +346,7 @@ def clean_mime_type(mime_type: str | None, file_name: str) -> str:
     return guess if guess and encoding is None else UNKNOWN_TYPE
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """A few words on why a file cannot be read, without its path."""
     if isinstance(error, FileNotFoundError):
         return "the file does not exist"

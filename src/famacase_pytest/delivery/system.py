@@ -12,10 +12,18 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 import threading
 import time
 from typing import Any, Callable, ClassVar
+
+try:
+    import sqlite3
+except ImportError:  # a Python that was built without it, or a suite that forbids it
+    sqlite3 = None  # type: ignore[assignment]
+
+
+def _no_connection(*args: object, **options: object) -> Any:
+    raise OSError("this Python has no sqlite3")
 
 
 class _Thread(threading.Thread):
@@ -49,7 +57,8 @@ class System:
     monotonic = staticmethod(time.monotonic)
     gmtime = staticmethod(time.gmtime)
     strftime = staticmethod(time.strftime)
-    connect = staticmethod(sqlite3.connect)
+    connect: ClassVar[Callable[..., Any]] = staticmethod(sqlite3.connect if sqlite3 else _no_connection)
+    database_error: type[Exception] = sqlite3.Error if sqlite3 else OSError
     dumps = staticmethod(json.dumps)
     loads = staticmethod(json.loads)
     thread = _Thread

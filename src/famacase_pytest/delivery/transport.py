@@ -14,6 +14,7 @@ from famacase_pytest.delivery.models import Attachment, CapturedResult, Outcome,
 from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.store import IN_PROGRESS
 from famacase_pytest.delivery.outbox.writer import Writer
+from famacase_pytest.errors import PASSING
 
 if TYPE_CHECKING:
     from famacase_pytest.delivery.screening import Screening
@@ -182,11 +183,10 @@ class Transport:
             # What a hook has put in is masked as well.
             results = [replace(result, payload=self._screening.masked(result.payload)) for result in results]
         for result in results:
-            try:
-                self._store(code, run_id, result)
-            except OutboxUnavailable as error:
+            problem = self._problem_of(code, run_id, result)
+            if problem:
                 if not self._unstored and self._writer is not None:
-                    self._tell(f"{error} Results are held in memory and sent after the last test.")
+                    self._tell(f"{problem} Results are held in memory and sent after the last test.")
                 self._unstored.append((code, run_id, result))
 
     def settled(self, result: CapturedResult) -> CapturedResult:
@@ -203,9 +203,7 @@ class Transport:
         held, self._unstored = self._unstored, []
         left = []
         for code, run_id, result in held:
-            try:
-                self._store(code, run_id, result)
-            except OutboxUnavailable:
+            if self._problem_of(code, run_id, result):
                 from famacase_pytest.delivery.relay.unstored import packed
 
                 left.append(packed(code, run_id, result))
@@ -259,6 +257,18 @@ class Transport:
             # An earlier state of a file is better than none.
             with contextlib.suppress(OutboxUnavailable):
                 self._late_files.end()
+
+    def _problem_of(self, code: str, run_id: int, result: CapturedResult) -> str:
+        """Store a result; returns why that fails, or ""."""
+        try:
+            self._store(code, run_id, result)
+        except PASSING:
+            raise
+        except OutboxUnavailable as error:
+            return str(error)
+        except BaseException as error:  # noqa: BLE001 (a guard of a suite may raise anything; it is said)
+            return f"A result cannot be stored ({type(error).__name__}: {error})."
+        return ""
 
     def _store(self, code: str, run_id: int, result: CapturedResult) -> None:
         if self._writer is None:

@@ -38,7 +38,8 @@ class NoLock:
     """Replaces upstream's file lock in the working directory, which may be read-only.
 
     The lock guards the run file, through which workers learn their run. Each session has its own run file,
-    complete before the first worker starts, so no lock is needed.
+    complete before the first worker starts, so no lock is needed. Where no disk takes that file, a session
+    without workers does not miss it.
     """
 
     def __init__(self, path: Any) -> None:
@@ -47,8 +48,8 @@ class NoLock:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, *error: Any) -> None:
-        return None
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, OSError)
 
 
 def nowhere() -> Path:

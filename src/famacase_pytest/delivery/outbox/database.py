@@ -8,16 +8,18 @@ transactions of the last moments, and leaves the file sound.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from famacase_pytest.delivery.descriptors import clear_of_others
 from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import FamacaseError
+from famacase_pytest.errors import PASSING, FamacaseError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 FORMAT = 1  # of all databases of a session; any change of a table counts it up and adds a row of upgrades
 
@@ -259,7 +261,7 @@ class _Using:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._database._lock.release()
-        if isinstance(error, (sqlite3.Error, OSError)):
+        if isinstance(error, (System.database_error, OSError)):
             raise _unavailable(self._database._path, error) from error
 
 
@@ -267,11 +269,13 @@ class _Using:
 def _translated(path: str) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (FamacaseError, *PASSING):
+        raise
+    except BaseException as error:  # a guard of a suite may raise anything
         raise _unavailable(path, error) from error
 
 
-def _unavailable(path: str, error: Exception | str) -> OutboxUnavailable:
+def _unavailable(path: str, error: BaseException | str) -> OutboxUnavailable:
     return OutboxUnavailable(
         f"The outbox database {path} cannot be used: {error}. What it was to take is not stored. "
         "Free disk space, correct the permissions, or point FAMACASE_OUTBOX_DIR to another directory."
@@ -279,6 +283,8 @@ def _unavailable(path: str, error: Exception | str) -> OutboxUnavailable:
 
 
 def _statements(script: str) -> Iterable[str]:
+    import sqlite3
+
     statement = ""
     for piece in script.split(";"):
         statement += piece + ";"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import stat
 import threading
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from famacase_pytest.delivery.descriptors import Descriptors, clear_of_others
 from famacase_pytest.delivery.outbox.database import OutboxGone, OutboxUnavailable, keep_for_ever
 from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import PASSING, FamacaseError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 SESSION = "session.db"
 
@@ -56,9 +59,18 @@ def sessions(base: Path) -> list[Path]:
 
 def make_private(base: Path) -> bool:
     """Make a base in a shared directory; whether it is one that nobody else can enter, see `is_private`."""
-    with contextlib.suppress(OSError):
+    try:
         System.mkdir(base, 0o700)
+    except PASSING:
+        raise
+    except BaseException:  # noqa: BLE001 (a guard of a suite may raise anything; most often it is there)
+        return is_private(base)
+    try:
         _mark(str(base))
+    except OSError:
+        # Nor is there room for results.
+        _remove_base(str(base), own=True)
+        return False
     return is_private(base)
 
 
@@ -104,9 +116,12 @@ def make_session(base: str, name: str, fill: Callable[[str], None]) -> str:
             System.rename(hidden, directory)
         except BaseException:
             System.remove_tree(hidden, ignore_errors=True)
-            _remove_base(base)
+            # Where no mark can be written, a base that was made here does not show that it is ours.
+            _remove_base(base, own=own)
             raise
-    except OSError as error:
+    except (FamacaseError, *PASSING):
+        raise
+    except BaseException as error:  # a guard of a suite may raise anything
         raise OutboxUnavailable(
             f"The outbox cannot be made in {base}: {error}. Results are not kept there. Free disk space, "
             "correct the permissions, or point FAMACASE_OUTBOX_DIR to another directory."
@@ -175,8 +190,8 @@ def _is_abandoned(path: str) -> bool:
     return stat.S_ISDIR(state.st_mode) and System.time() - state.st_mtime > _MAKING
 
 
-def _remove_base(base: str) -> None:
-    if not _is_ours(base):
+def _remove_base(base: str, *, own: bool = False) -> None:
+    if not own and not _is_ours(base):
         return
     with contextlib.suppress(OSError):
         for name in os.listdir(base):
@@ -255,7 +270,7 @@ class SessionLock:
             self._connection, self._pid = connection, System.getpid()
             self._descriptors = Descriptors.on(f"{self._directory}/{self._file}")
             return True
-        except sqlite3.Error as error:
+        except (System.database_error, OSError) as error:
             # A directory that is renamed and removed this very moment shows in SQLite's errors first.
             self._check_there()
             raise OutboxUnavailable(
@@ -303,7 +318,7 @@ def _try(connection: sqlite3.Connection) -> bool:
     try:
         with clear_of_others():
             connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except System.database_error as error:
         if "database is locked" in str(error):
             return False
         raise

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from famacase_pytest.delivery.models import Fingerprint, Item, Rejection
 from famacase_pytest.delivery.outbox.database import Database, Schema
 from famacase_pytest.delivery.system import System
+
+if TYPE_CHECKING:
+    import sqlite3
 
 LEDGER = Schema(
     """

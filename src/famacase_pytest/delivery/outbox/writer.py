@@ -6,13 +6,12 @@ import hashlib
 import itertools
 import mimetypes
 import re
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO, Callable
+from typing import TYPE_CHECKING, BinaryIO, Callable
 
 from famacase_pytest.delivery.descriptors import Descriptors
 from famacase_pytest.delivery.models import (
@@ -43,6 +42,10 @@ from famacase_pytest.delivery.outbox.database import (
     create_database,
 )
 from famacase_pytest.delivery.system import System
+from famacase_pytest.errors import PASSING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 WRITER = Schema(
     """
@@ -187,10 +190,12 @@ class Writer:
                 file = open_file(stored.origin.path)
                 stored = replace(stored, origin=file.origin)
                 sha256, size = self._store_file(file)
-        except (OSError, ValueError, Unstorable) as error:
-            return replace(stored, problem=sendable(reason_of(error)))
+        except PASSING:
+            raise
         except OutboxUnavailable as error:
             return replace(stored, problem=sendable(f"it could not be stored: {error.__cause__ or error}"))
+        except BaseException as error:  # noqa: BLE001 (a guard of a suite may raise anything; it is told)
+            return replace(stored, problem=sendable(reason_of(error)))
         finally:
             if file is not None:
                 file.close()

@@ -24,12 +24,12 @@ from famacase_pytest.delivery.models import (
     reason_of,
     sendable,
 )
-from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, read_file
+from famacase_pytest.delivery.outbox.blobs import check_size, read_file
 from famacase_pytest.delivery.outbox.ledger import Upload
 from famacase_pytest.delivery.relay.deliver import RunKey, failure_of, with_environment, with_files
 from famacase_pytest.delivery.relay.uploads import Received, upload_parts
 from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import ApiError, Rejected
+from famacase_pytest.errors import PASSING, ApiError, Rejected
 
 # Results in one request.
 _BATCH = 50
@@ -46,7 +46,9 @@ def _packed_file(source: Attachment, copied: StoredFile | None) -> dict[str, Any
     packed = {"ref": source.ref, "file_name": name, "mime_type": clean_mime_type(source.mime_type, name)}
     try:
         content = b64encode(_content_of(source, copied)).decode()
-    except (OSError, ValueError, Unstorable) as error:
+    except PASSING:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a guard of a suite may raise anything; it is told)
         return {**packed, "content": None, "problem": sendable(reason_of(error))}
     return {**packed, "content": content, "problem": None}
 
