@@ -82,3 +82,4 @@ ClientConformance
 
 # Read by name, for the attributes that a tracker has.
 _.case_id
+dont_write_bytecode  # of sys
