@@ -8,6 +8,7 @@ A test checks that both are up to date.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ The session reports to Famacase when an address is known, from the first of:
 6. `"testops": {"api": {"host": ...}}` in `famacase.config.json`
 
 `famacase.client.class` (`FAMACASE_CLIENT_CLASS`) names another back end and stands for an address, whatever
-address is set; see backends.md.
+address is set; see [a back end of your own](backends.md).
 
 The address may be a bare host (https is assumed, http if the host is this machine), a host with a port, a
 URL, or a URL that ends in `/api/v1/reporter/v1`. An address of `qase.io` or below it is refused.
@@ -144,7 +145,7 @@ def schema_text() -> str:
 
 
 def _meaning(row: Row) -> tuple[str, str, str]:
-    return row.kind.must, row.default, row.purpose
+    return row.kind.must, row.default, re.sub(r"\b([\w-]+\.md)\b", r"[\1](\1)", row.purpose)
 
 
 def _code(text: str, prefix: str = "") -> str:
