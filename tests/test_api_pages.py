@@ -38,7 +38,7 @@ def page_of(backend: Backend, path: str, status: int = 200) -> str:
 def test_a_run_page_shows_the_run(backend: Backend) -> None:
     run_id = backend.new_run(
         title="Nightly & <b>bold</b>",
-        description="Says <i>something</i>",
+        description="Says <i>something</i> of https://ci.example.com/7?a=1&b=2",
         environment_id=1,
         plan_id=5,
         tags=["one tag"],
@@ -49,6 +49,7 @@ def test_a_run_page_shows_the_run(backend: Backend) -> None:
     for text in (
         "Nightly &amp; &lt;b&gt;bold&lt;/b&gt;",
         "Says &lt;i&gt;something&lt;/i&gt;",
+        '<a href="https://ci.example.com/7?a=1&amp;b=2"',
         "staging",
         "one tag",
         "chromium",
@@ -57,7 +58,7 @@ def test_a_run_page_shows_the_run(backend: Backend) -> None:
         "No results yet.",
     ):
         assert text in page
-    assert re.search(r'(src|href)="https?://(?!jira)', page) is None
+    assert re.search(r'(src|href)="https?://(?!jira|ci)', page) is None
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,9 @@ def test_a_result_has_a_page_with_everything_about_it(backend: Backend) -> None:
     assert f'<img src="/files/{picture}"' in page
     assert f'<img src="/files/{log}"' not in page
     assert f'<img src="/files/{drawing}"' in page  # in which a drawing runs no script
+    in_suite = re.search(r'href="(/runs/\d+\?suite=[^"]+)">Shop › Basket', page)
+    assert in_suite is not None
+    assert shown(page_of(backend, in_suite[1])) == ["Buys &lt;something&gt;"]
     part = page_of(backend, f"{address}?part=1")
     assert "<html" not in part
     assert "card 42" in part
@@ -433,11 +437,16 @@ def test_a_run_is_compared_with_the_one_before_it(backend: Backend, other: Backe
         "slower": ["drags"],
     }
     assert f"/runs/{first}/results/" in page  # of the one that is gone
+    assert re.findall(r"was \d+ ms", page) == ["was 100 ms"]
     assert f'data-src="/runs/{second}/comparison?with={first}&amp;part=1"' in page_of(
         backend, f"/runs/{second}"
     )
     figures = page_of(backend, f"/runs/{second}/comparison?with={first}&part=1")
     assert "newly failing <b>1</b>" in figures
+    # What is not in a run that goes on may still come.
+    assert "gone" not in figures
+    backend.post(f"/runs/{second}/complete")
+    assert "gone <b>1</b>" in page_of(backend, f"/runs/{second}/comparison?with={first}&part=1")
     with_itself = compared(page_of(backend, f"/runs/{second}/comparison?with={second}"))
     assert with_itself["still failing"] == ["breaks", "stays"]
     assert sum(map(len, with_itself.values())) == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +57,7 @@ def test_a_search_answers_as_one_types_and_is_in_the_address(page: Page, run_url
     open_page(page, run_url)
     assert "Error: " in names(page)[0]
     page.get_by_role("searchbox").press_sequentially("basket is right")
-    page.locator("#list > li").nth(1).wait_for(state="detached")
+    page.wait_for_url("**q=basket+is+right")
     assert names(page) == ["The total of the basket is right"]
     assert query_of(page) == {"q": ["basket is right"]}
     page.reload()
@@ -67,8 +70,11 @@ def test_filters_go_together_and_back_undoes_the_last(page: Page, run_url: str) 
     open_page(page, run_url)
     page.get_by_role("link", name="API", exact=True).click()
     page.wait_for_url("**suite=API")
-    page.locator(".filters .chip.passed").click()
+    passed = page.locator(".filters .chip.passed")
+    passed.focus()
+    page.keyboard.press("Enter")
     page.wait_for_url("**status=passed**")
+    assert passed.evaluate("one => one === document.activeElement")  # the keyboard goes on from here
     assert query_of(page) == {"suite": ["API"], "status": ["passed"]}
     assert page.locator("#list .pill").all_inner_texts().count("passed") == page.locator("#list > li").count()
     page.get_by_label("Sort").select_option("name")
@@ -217,6 +223,7 @@ def test_an_open_run_grows_and_leaves_what_is_open_as_it_is(page: Page, backend:
     )
     backend.send(run_id, running, read, *(new_result(title=f"fine {n}") for n in range(60)))
     open_page(page, f"{backend.url}/runs/{run_id}")
+    assert "Took" not in page.locator("#facts").inner_text()
     inside = open_first(page)
     inside.locator(".steps summary").first.click()
     line = page.locator("#list > li", has_text="fine 40")
@@ -237,6 +244,47 @@ def test_an_open_run_grows_and_leaves_what_is_open_as_it_is(page: Page, backend:
     assert "6 failing" in page.locator("#outcome").inner_text()
     backend.post(f"/runs/{run_id}/complete")
     page.locator("#outcome .pill.failed").wait_for(state="attached")
+    assert "Took" in page.locator("#facts").inner_text()
+
+
+SUITE = """
+import pathlib, time, pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_that_waits(number):
+    while not pathlib.Path(f"go{number}").exists():
+        time.sleep(0.02)
+    assert number != 1, "boom"
+"""
+
+
+def test_a_run_is_read_while_its_suite_goes_on(page: Page, backend: Backend, tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE, encoding="utf-8")
+    run_id = backend.new_run(title="Goes on")
+    settings = {
+        "MODE": "testops",
+        "API_URL": backend.url,
+        "REPORTER_TOKEN": backend.token,
+        "TESTOPS_PROJECT": backend.project,
+        "TESTOPS_RUN_ID": str(run_id),
+        "FLUSH_INTERVAL": "0.1",
+    }
+    surroundings = {**os.environ, **{f"FAMACASE_{name}": value for name, value in settings.items()}}
+    for number in range(2):
+        (tmp_path / f"go{number}").touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "famacase", "-p", "no:cacheprovider"]
+    with subprocess.Popen(command, cwd=tmp_path, env=surroundings, stdout=subprocess.PIPE) as suite:
+        open_page(page, f"{backend.url}/runs/{run_id}")
+        page.locator("#list > li.failed .row").click()
+        message = page.locator("#list .inside .message pre")
+        message.wait_for()
+        (tmp_path / "go2").touch()
+        page.locator("#list > li.passed", has_text="number=2").wait_for()
+        (tmp_path / "go3").touch()
+        page.locator("#list > li.passed", has_text="number=3").wait_for()
+        assert suite.wait(60) == 1
+    assert page.locator("#list > li").count() == 4
+    assert "boom" in message.inner_text()
 
 
 def test_times_are_those_of_the_reader_and_utc_on_hover(browser: Browser, run_url: str) -> None:

@@ -93,7 +93,7 @@ def test_a_local_report_of_qase_becomes_a_report(tmp_path: Path, style: str) -> 
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("report.html: 3 results, 2 files")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert '<span class="pill failed">failed</span> Test run' in text
+    assert '<span class="pill failed">failed</span> <bdi>Test run' in text
 
 
 def test_what_cannot_be_reported_is_said_in_full(

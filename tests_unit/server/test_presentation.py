@@ -53,17 +53,19 @@ ValueError: no
 def test_library_frames_are_told_from_own_ones(trace: str) -> None:
     parts = trace_parts(trace)
     assert "".join(part.text for part in parts) == trace
-    library = "".join(part.text for part in parts if part.is_library)
-    own = "".join(part.text for part in parts if not part.is_library)
+    library = "".join(part.text for part in parts if part.kind == "library")
+    own = "".join(part.text for part in parts if part.kind != "library")
     assert "send(url)" in library
     assert "requests.get(url)" in own
     assert "ValueError" in own
     assert "ValueError" not in library
+    errors = [part.text for part in parts if part.kind == "error"]
+    assert errors == [line for line in trace.splitlines(keepends=True) if line.startswith("E ")]
 
 
 def test_a_trace_that_ends_in_a_library_tells_the_error_from_it() -> None:
     cut = NATIVE.replace("shop/own.py", "/x/site-packages/own.py")
-    own = "".join(part.text for part in trace_parts(cut) if not part.is_library)
+    own = "".join(part.text for part in trace_parts(cut) if part.kind != "library")
     assert own.endswith("ValueError: no\n")
     assert trace_parts("") == []
 
@@ -92,6 +94,17 @@ def test_attempts_stand_side_by_side_and_the_first_failure_is_stressed() -> None
     mixed = result_view(result_of(steps=[*steps, step("Pay", "passed")]), {})
     assert mixed.attempts == []
     assert len(mixed.steps) == 8
+
+
+def test_what_a_subtest_said_is_no_expectation() -> None:
+    said = step("currency (i=1)", "failed")
+    said["data"]["expected_result"] = "assert 1 == 2\nwhere 1 = f()"
+    wanted = step("Pay", "failed")
+    wanted["data"]["expected_result"] = "The order is paid"
+    message = "1 of 2 subtests failed\ncurrency (i=1): assert 1 == 2"
+    view = result_view(result_of(steps=[said, wanted], message=message), {})
+    told = [(one.expected, one.message) for one, ends in view.steps if not ends]
+    assert told == [("", "assert 1 == 2\nwhere 1 = f()"), ("The order is paid", "")]
 
 
 def facet(suite: str, status: str = "passed", count: int = 1) -> Facet:
@@ -134,11 +147,21 @@ def test_a_file_is_shown_by_its_type_and_name(name: str, mime: str, kind: str) -
 
 
 def test_expected_and_actual_pictures_are_a_pair() -> None:
-    names = ("a-expected.png", "a-actual.png", "b-actual.png", "b-expected.png", "c.png")
-    known = {n: Attachment(id=n, file_name=n, mime_type="image/png", file_size=1) for n in names}
+    names = ("log", "a-expected.png", "a-actual.png", "b-actual.png", "b-expected.png", "c.png")
+    known = {
+        name: Attachment(
+            id=name, file_name=name, mime_type="image/png" if "." in name else "text/plain", file_size=1
+        )
+        for name in names
+    }
     view = result_view(result_of(attachments=[{"id": name} for name in names]), known)
-    pairs = {one.name: one.pair.name for one in view.files if one.pair}
-    assert pairs == {"a-expected.png": "a-actual.png", "b-expected.png": "b-actual.png"}
+    # Each is listed once, and what can be seen comes first.
+    assert [(one.name, one.pair and one.pair.name) for one in view.files] == [
+        ("a-expected.png", "a-actual.png"),
+        ("b-expected.png", "b-actual.png"),
+        ("c.png", None),
+        ("log", None),
+    ]
 
 
 def test_what_is_too_large_or_not_there_is_said() -> None:

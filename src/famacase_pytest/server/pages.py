@@ -113,7 +113,8 @@ def show_result(run_id: str, result_id: str, request: Request, data: Data) -> Re
     strip = presentation.history_view(history, number)
     is_part = request.query_params.get("part") == "1"
     template = "result_part.html" if is_part else "result.html"
-    return _page(_render(template, run=_run_view(run, data), result=view, history=strip))
+    values = {"run": _run_view(run, data), "result": view, "history": strip, "suite": summary["suite"]}
+    return _page(_render(template, **values))
 
 
 @router.api_route("/runs/{run_id}/comparison", methods=_METHODS)
@@ -132,7 +133,7 @@ def compare(run_id: str, request: Request, data: Data) -> Response:
                 name: (
                     total,
                     [
-                        (presentation.line_of(row), STATUS_ORDER[row.was] if row.was is not None else "")
+                        (presentation.line_of(row), presentation.duration_text(row.took_before))
                         for row in rows
                     ],
                 )

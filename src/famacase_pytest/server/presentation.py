@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,6 +47,7 @@ _FRAME_BEGINS = re.compile(r'\s*File "([^"]+)", line \d+|(\S[^:\n]*\.pyx?|<[\w. 
 _LIBRARY = re.compile(
     r"(?:^|[/\\])(?:site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|^<frozen", re.IGNORECASE
 )
+_SHOWN_FIRST = {"picture": 0, "video": 1, "audio": 2}
 _EXPECTED, _ACTUAL = re.compile(r"expected|baseline", re.I), re.compile(r"actual|received", re.I)
 
 
@@ -103,7 +105,8 @@ class FileView:
         kind: how it is shown: ``picture``, ``video``, ``audio``, ``text``, ``json``, ``csv``, ``html``,
             ``pdf``; ``other`` for one that can only be saved, ``missing`` for one that is not there,
             ``left out`` for one that is too large for a report.
-        pair: of two pictures called expected and actual, the actual one, on the expected one.
+        pair: of two pictures called expected and actual, the actual one, on the expected one; it is not
+            listed by itself.
     """
 
     id: str
@@ -145,10 +148,10 @@ class SuiteNode:
 
 @dataclass(frozen=True)
 class TracePart:
-    """A piece of a stack trace, of one's own code or of a library's."""
+    """A piece of a stack trace: ``library``, ``error`` (what pytest marks with an E), or one's own code."""
 
     text: str
-    is_library: bool
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ class Attempt:
     number: int
     status: str
     duration: str
-    said: list[tuple[str, str]]
+    said: list[str]
     files: list[FileView]
     steps: list[tuple[StepView, bool]]
     is_first_failure: bool
@@ -384,7 +387,7 @@ def result_view(
 
 
 def trace_parts(stacktrace: str) -> list[TracePart]:
-    """A stack trace cut into pieces of one's own code and of libraries, so that the latter can stand back.
+    """A stack trace cut into pieces, so that libraries can stand back and the error can stand out.
 
     pytest's long form names the place of a frame after its code, its short form and Python before it.
     """
@@ -393,9 +396,9 @@ def trace_parts(stacktrace: str) -> list[TracePart]:
     in_library = False
 
     def close(is_library: bool) -> None:
-        if lines:
-            parts.append(TracePart("".join(lines), is_library))
-            lines.clear()
+        for is_error, some in groupby(lines, lambda line: line.startswith("E  ")):
+            parts.append(TracePart("".join(some), "error" if is_error else "library" if is_library else ""))
+        lines.clear()
 
     for line in stacktrace.splitlines(keepends=True):
         begins, ends = _FRAME_BEGINS.match(line), _FRAME_ENDS.match(line)
@@ -416,13 +419,13 @@ def _attempts(steps: Sequence[Mapping[str, Any]], files: _Files) -> list[Attempt
     attempts: list[Attempt] = []
     for index, step in enumerate(steps):
         data, execution = step.get("data", {}), step["execution"]
-        said = [("Expected", data.get("expected_result")), ("", data.get("input_data"))]
         attempts.append(
             Attempt(
                 number=attempt_number(step) or index + 1,
                 status=statuses[index],
                 duration=duration_text(duration_of(execution)),
-                said=[(name, text) for name, text in said if text],
+                # Of an attempt the expected result is what it said: the contract has no other place for that.
+                said=[text for text in (data.get("expected_result"), data.get("input_data")) if text],
                 files=files.views(execution.get("attachments", [])),
                 steps=_step_views(step, files),
                 is_first_failure=index == first_failure,
@@ -435,28 +438,33 @@ def _step_views(result: Mapping[str, Any], files: _Files) -> list[tuple[StepView
     """The beginning and the end of each step, in the order of the page; the end is marked with True."""
     views: list[tuple[StepView, bool]] = []
     begun: list[StepView] = []
+    said = result.get("message") or ""
     for step in walk(result):
         if step is None:
             views.append((begun.pop(), True))
         else:
-            begun.append(_step_view(step, files))
+            begun.append(_step_view(step, files, said))
             views.append((begun[-1], False))
     return views
 
 
-def _step_view(step: Mapping[str, Any], files: _Files) -> StepView:
+def _step_view(step: Mapping[str, Any], files: _Files, said: str) -> StepView:
     execution = step["execution"]
     data = step.get("data", {})
     status = execution["status"] or "untested"
     kind = step.get("step_type", "text")
+    expected, message = data.get("expected_result") or "", data.get("message") or ""
+    # What a subtest said is sent as its expected result, and again in the message of the whole.
+    if status in FAILING and expected and not message and expected.partition("\n")[0] in said:
+        expected, message = "", expected
     return StepView(
         status=status,
         kind="" if kind == "text" else kind.replace("_", " "),
         action=data.get("action") or "(no text)",
-        expected=data.get("expected_result") or "",
+        expected=expected,
         data=data.get("input_data") or "",
         # A member of our own steps; the contract lets it be anything.
-        message=_text(data.get("message") or ""),
+        message=_text(message),
         duration=duration_text(duration_of(execution)),
         files=files.views(execution.get("attachments", [])),
         is_open=status != "passed",
@@ -474,6 +482,7 @@ class _Files:
     def views(self, references: Iterable[Mapping[str, Any]]) -> list[FileView]:
         views = [self._view(reference) for reference in references]
         pictures = [view for view in views if view.kind == "picture"]
+        pairs: list[FileView] = []
         for expected in pictures:
             if not _EXPECTED.search(expected.name):
                 continue
@@ -481,8 +490,10 @@ class _Files:
             actual = [one for one in pictures if _ACTUAL.search(one.name)]
             same = [one for one in actual if _ACTUAL.sub("", one.name) == rest]
             if same or len(actual) == 1:
-                views[views.index(expected)] = replace(expected, pair=(same or actual)[0])
-        return views
+                pairs.append((same or actual)[0])
+                views[views.index(expected)] = replace(expected, pair=pairs[-1])
+        listed = [view for view in views if view not in pairs]
+        return sorted(listed, key=lambda view: _SHOWN_FIRST.get(view.kind, len(_SHOWN_FIRST)))
 
     def _view(self, reference: Mapping[str, Any]) -> FileView:
         number = reference["id"].lower()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from famacase_pytest.server.database import LARGEST_ID, Environment, Project, Run, Summary
@@ -166,14 +166,14 @@ def comparison(
         if total and limit:
             listed = tests.limit(limit).subquery()
             query = _lines(mine, Summary.test == listed.c.test, Summary.rank == listed.c.rank)
-            query = query.add_columns(listed.c.was.label("was")).group_by(Summary.test)
+            query = query.add_columns(listed.c.took_before).group_by(Summary.test)
             rows = list(session.execute(query.order_by(Summary.rank, Summary.title)))
         counts[change] = total, rows
     return counts
 
 
 def _changed(run_id: int, other_id: int, change: str) -> Select[Any]:
-    """The tests of a run with a change against another: the test, its worst rank, and what it was before."""
+    """The tests of a run with a change: the test, its worst rank, and how long a slower one took before."""
     other = aliased(Summary)
     worst_before = (
         select(func.min(other.rank))
@@ -181,10 +181,12 @@ def _changed(run_id: int, other_id: int, change: str) -> Select[Any]:
         .scalar_subquery()
     )
     worst = func.min(Summary.rank)
-    query = select(Summary.test, worst.label("rank"), worst_before.label("was")).where(
-        Summary.run_id == run_id
-    )
-    query = query.group_by(Summary.test)
+    took_before: Any = null()
+    if change == "slower":
+        earlier = select(func.max(other.duration)).where(other.run_id == other_id, other.test == Summary.test)
+        took_before = earlier.scalar_subquery()
+    query = select(Summary.test, worst.label("rank"), took_before.label("took_before"))
+    query = query.where(Summary.run_id == run_id).group_by(Summary.test)
     failed_before, failing = worst_before < _FAILING_RANKS, worst < _FAILING_RANKS
     if change == "newly failing":
         return query.where(Summary.rank < _FAILING_RANKS).having(worst_before >= _FAILING_RANKS)
@@ -198,11 +200,6 @@ def _changed(run_id: int, other_id: int, change: str) -> Select[Any]:
     if change in ("new", "gone"):
         return query.where(~exists)
     assert change == "slower"
-    took_before = (
-        select(func.max(other.duration))
-        .where(other.run_id == other_id, other.test == Summary.test)
-        .scalar_subquery()
-    )
     took = func.max(Summary.duration)
     query = query.where(Summary.duration >= _NOTICEABLE_MS)
     return query.having(and_(took > _SLOWER * took_before, ~failing))

@@ -77,8 +77,11 @@ async function toggle(row) {
 let tag = null;
 let asked = 0; // so that a late answer does not replace a later one
 
+const labelOf = (link) => `${link.parentElement.className} ${link.firstChild?.textContent.trim()}`;
+
 async function go(address, isNew) {
   const mine = ++asked;
+  const focused = document.activeElement?.closest("#found a");
   let answer;
   try {
     answer = await source.page(address);
@@ -92,7 +95,12 @@ async function go(address, isNew) {
   tag = answer.tag;
   const found = find("#found", answer.page);
   keepTree(found);
+  const links = () => all("#found a[data-soft]").filter((one) => focused && labelOf(one) === labelOf(focused));
+  const place = links().indexOf(focused);
   find("#found").replaceChildren(...found.childNodes);
+  // The keyboard goes on where it was, and another page is read from its top.
+  links().at(place)?.focus({ preventScroll: true });
+  if (focused?.closest(".turn")) find("#found .head").scrollIntoView();
   const form = find("#search");
   const hidden = all("input[type=hidden]", find("#search", answer.page) ?? make("form"));
   all("input[type=hidden]", form).forEach((one) => one.remove());
@@ -106,6 +114,13 @@ function keepTree(fresh) {
   for (const one of all("#tree details", fresh)) {
     if (states.has(one.dataset.key)) one.open = states.get(one.dataset.key);
   }
+  if (!states.size) foldTree(fresh);
+}
+
+// On a narrow screen the failures come before the suites.
+function foldTree(root) {
+  const suites = find("#tree .suites", root);
+  if (suites && matchMedia("(max-width: 820px)").matches) suites.open = false;
 }
 
 function searchAddress(form) {
@@ -155,8 +170,7 @@ async function grow() {
   let isOpen = true;
   if (answer && mine === asked) {
     tag = answer.tag;
-    isOpen = find("#outcome[data-live]", answer.page) !== null;
-    showGrowth(answer.page);
+    isOpen = showGrowth(answer.page);
   }
   // A server that takes long is asked less often.
   if (isOpen) setTimeout(grow, Math.max(1000, 5 * (performance.now() - began)));
@@ -168,18 +182,31 @@ function showGrowth(page) {
   const anchor = rows.find((row) => row.getBoundingClientRect().bottom > 0);
   const top = anchor?.getBoundingClientRect().top;
   keepTree(page);
-  for (const place of ["#outcome", "#tree", ".filters", ".list > [role=status]"]) {
+  const failing = find("#outcome .failing")?.textContent;
+  const isOpen = find("#outcome[data-live]", page) !== null;
+  for (const place of ["#outcome", "#tree", ".filters", ".list .head", ...(isOpen ? [] : ["#facts"])]) {
     const [old, fresh] = [find(place), find(place, page)];
     if (old && fresh && old.innerHTML !== fresh.innerHTML && !old.contains(document.activeElement)) {
       old.replaceChildren(...fresh.childNodes);
     }
   }
   if (!find("#tree") && find("#tree", page)) find(".columns").prepend(find("#tree", page));
-  if (!find(".list .turn") && find(".list .turn", page)) list.after(find(".list .turn", page));
+  find("#list ~ .turn")?.remove();
+  list.after(...all("#list ~ .turn", page));
+  enhance(find("#facts"));
+  if (!isOpen || failing !== find("#outcome .failing")?.textContent) showComparison();
   const fresh = [...find("#list", page).children];
   if (fresh.length) find(".list .empty")?.remove();
   merge(list, fresh);
   if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - top);
+  return isOpen;
+}
+
+async function showComparison() {
+  const place = find("#comparison[data-src]");
+  if (!place) return;
+  const answer = await fetch(place.dataset.src);
+  if (answer.ok) place.innerHTML = await answer.text(); // escaped by the templates
 }
 
 // Takes over what is new without touching a line that is open or has the focus.
@@ -365,6 +392,11 @@ function enhance(root) {
   }
   all("button.copy", root).forEach((button) => (button.hidden = false));
   all("[data-versus]:not(.stacked)", root).forEach(compare);
+  // The end of a long trace says what went wrong.
+  for (const trace of all(".trace pre", root)) {
+    const [box, error] = [trace, all(".error", trace).at(-1)].map((one) => one?.getBoundingClientRect());
+    if (error) trace.scrollTop += Math.min(error.bottom - box.bottom + 40, error.top - box.top - 80);
+  }
 }
 
 // Clicks and keys
@@ -377,9 +409,11 @@ document.addEventListener("click", (event) => {
   const picture = target.closest("a.picture");
   const saved = target.closest("[data-save]");
   const button = target.closest("button.copy");
-  if (!(row || soft || picture || saved || button)) return;
+  const skip = target.closest(".skip");
+  if (!(row || soft || picture || saved || button || skip)) return;
   event.preventDefault();
-  if (row) toggle(row);
+  if (skip) find("#main").focus();
+  else if (row) toggle(row);
   else if (soft) go(soft.href, true);
   else if (picture) enlarge(picture);
   else if (saved) save(saved);
@@ -409,15 +443,12 @@ document.addEventListener("keydown", (event) => {
 });
 
 enhance(document);
+foldTree(document);
 if (find("#search")) watchSearch(find("#search"));
 if (source.isReport) {
   takeOver(find("#search"));
   await go(location.href, false);
 }
 if (find("#outcome[data-live]") && find("#list")) setTimeout(grow, 1000);
-const comparison = find("#comparison[data-src]");
-if (comparison) {
-  const answer = await fetch(comparison.dataset.src);
-  if (answer.ok) comparison.innerHTML = await answer.text();
-}
+await showComparison();
 document.documentElement.dataset.ready = "1"; // for tests

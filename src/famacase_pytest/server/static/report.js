@@ -107,9 +107,11 @@ async function reportSource() {
       const href = address(query, { status: chosen === status ? "" : status });
       nav.append(chip(href, status.replace("_", " "), byStatus.get(status), chosen === status, tone));
     }
-    const byMark = counted(filter(wanted, "has"), (row) => ["flaky", "muted", "files"].filter((mark) => row[mark]));
-    for (const [mark, number] of byMark) {
-      const on = wanted.has.includes(mark);
+    const marks = ["flaky", "muted", "files"];
+    const byMark = counted(filter(wanted, "has"), (row) => marks.filter((mark) => row[mark]));
+    for (const mark of marks) {
+      const [on, number] = [wanted.has.includes(mark), byMark.get(mark) ?? 0];
+      if (!number && !on) continue;
       const has = on ? wanted.has.filter((one) => one !== mark) : [...wanted.has, mark];
       nav.append(chip(address(query, { has: has.join() }), mark === "files" ? "has files" : mark, number, on));
     }
@@ -159,9 +161,12 @@ async function reportSource() {
       return list;
     };
     if (!root.children.size) return [];
-    const heading = make("h2", {}, "Suites");
-    if (wanted.suite) heading.append(" ", make("a", { href: address(query, { suite: "" }), "data-soft": true }, "all"));
-    return [make("aside", { id: "tree", "aria-label": "Suites" }, heading, branch(root))];
+    const suites = make("details", { class: "suites", "data-key": "", open: true });
+    suites.append(make("summary", {}, make("h2", {}, "Suites")));
+    const all = make("a", { href: address(query, { suite: "" }), "data-soft": true }, "All suites");
+    if (wanted.suite) suites.append(make("p", {}, all));
+    suites.append(branch(root));
+    return [make("aside", { id: "tree", "aria-label": "Suites" }, suites)];
   }
 
   function line(query, one) {
@@ -172,7 +177,7 @@ async function reportSource() {
     what.append(make("span", { class: "suites" }, told));
     const row = make("a", { class: "row", href: address(query, { cause: first.cause }), "data-group": first.cause });
     row.append(make("span", { class: `pill ${first.status}` }, `${one.length} ×`), what);
-    row.append(make("span", { class: "took", "aria-hidden": "true" }, "▸"));
+    row.append(make("span", { class: "took unfolds", "aria-hidden": "true" }));
     return make("li", { class: `result group ${first.status}`, "data-key": `cause-${first.cause}` }, row);
   }
 
@@ -184,17 +189,20 @@ async function reportSource() {
     const page = Math.min(last, Math.max(1, Number(query.get("page")) || 1));
     const shown = lines.slice((page - 1) * LINES, page * LINES);
     const told = `${results.length} result${results.length === 1 ? "" : "s"}${lines.length === results.length ? "" : ` in ${lines.length} lines`}`;
-    const list = make("div", { class: "list" }, make("p", { class: "small muted", role: "status" }, told));
-    list.append(make("ol", { id: "list" }, ...shown.map((one) => line(query, one))));
-    if (!shown.length) list.append(make("p", { class: "empty" }, "No results fit."));
-    if (last > 1) {
+    const turn = () => {
+      if (last === 1) return [];
       const to = (number, label) => make("a", { href: address(query, { page: String(number) }), "data-soft": true }, label);
-      const turn = make("nav", { class: "turn", "aria-label": "Pages" });
-      if (page > 1) turn.append(to(page - 1, "‹ before"));
-      turn.append(make("span", { class: "muted" }, `page ${page} of ${last}`));
-      if (page < last) turn.append(to(page + 1, "after ›"));
-      list.append(turn);
-    }
+      const nav = make("nav", { class: "turn", "aria-label": "Pages" });
+      if (page > 1) nav.append(to(page - 1, "‹ previous"));
+      nav.append(make("span", { class: "muted" }, `page ${page} of ${last}`));
+      if (page < last) nav.append(to(page + 1, "next ›"));
+      return [nav];
+    };
+    const list = make("div", { class: "list" });
+    list.append(make("div", { class: "head" }, make("p", { class: "small muted", role: "status" }, told), ...turn()));
+    list.append(make("ol", { id: "list" }, ...shown.map((one) => line(query, one))));
+    if (!shown.length) list.append(make("p", { class: "empty" }, rows.length ? "No results fit." : "This run has no results."));
+    list.append(...turn());
     const columns = make("div", { class: "columns" }, ...tree(query, wanted), list);
     return make("div", { id: "found" }, chips(query, wanted), columns);
   }
