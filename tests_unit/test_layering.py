@@ -172,6 +172,16 @@ def test_imports_run_downward():
     assert wrong == []
 
 
+def test_the_package_imports_from_itself_in_one_style():
+    absolute = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and not node.level and _relative(node.module or "")[:1] == "."
+    ]
+    assert absolute == []
+
+
 def test_modules_above_the_rooms_form_no_circle():
     above = {entry.importer for entry in ALL if entry.room not in (*ROOMS, "errors", "__init__")}
     below: dict[str, set[str]] = {name: set() for name in above}

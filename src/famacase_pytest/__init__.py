@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from famacase_pytest.integrations.base import Integration, registry
+    from .integrations.base import Integration, registry
 
 __version__ = "0.2.0"
 
@@ -19,6 +19,6 @@ def __getattr__(name: str) -> Any:
     """Import what only some suites name when they name it: each session imports this module."""
     if name not in ("Integration", "registry"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from famacase_pytest.integrations import base
+    from .integrations import base
 
     return getattr(base, name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from famacase_pytest.errors import PASSING, SettingsError
+from .errors import PASSING, SettingsError
 
 T = TypeVar("T")
 

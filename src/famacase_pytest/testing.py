@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.models import Part
-from famacase_pytest.errors import Refused, Rejected
+from .delivery.api.base import ReportingClient
+from .delivery.models import Part
+from .errors import Refused, Rejected
 
 # A number that no run has.
 _NO_RUN = 2**40

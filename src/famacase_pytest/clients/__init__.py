@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from famacase_pytest.clients.jsonl import JsonlClient, JsonlConfig
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.api.multipart import PartUnreadable
-from famacase_pytest.delivery.models import Part
-from famacase_pytest.errors import Refused, Rejected, Unreachable
+from ..delivery.api.base import ReportingClient
+from ..delivery.api.multipart import PartUnreadable
+from ..delivery.models import Part
+from ..errors import Refused, Rejected, Unreachable
+from .jsonl import JsonlClient, JsonlConfig
 
 __all__ = [
     "JsonlClient",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.api.multipart import PartUnreadable
-from famacase_pytest.delivery.models import Part, reason_of
-from famacase_pytest.errors import Refused, Rejected, Unreachable
+from ..delivery.api.base import ReportingClient
+from ..delivery.api.multipart import PartUnreadable
+from ..delivery.models import Part, reason_of
+from ..errors import Refused, Rejected, Unreachable
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from famacase_pytest.delivery.models import CapturedResult, Item, Outcome, Progress, Run
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.store import Outbox, account, finish, is_anything_left
-from famacase_pytest.delivery.outbox.writer import Writer
-from famacase_pytest.delivery.questions import Questions
-from famacase_pytest.delivery.relay.process import RelayProcess
-from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.transport import Leftovers, Tell, Transport, encode
-from famacase_pytest.errors import ApiError, Refused
+from ..errors import ApiError, Refused
+from .models import CapturedResult, Item, Outcome, Progress, Run
+from .outbox.database import OutboxUnavailable
+from .outbox.store import Outbox, account, finish, is_anything_left
+from .outbox.writer import Writer
+from .questions import Questions
+from .relay.process import RelayProcess
+from .system import System
+from .transport import Leftovers, Tell, Transport, encode
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.screening import Screening
+    from .screening import Screening
 
 # Seconds between two looks at whether the relay is there.
 _LOOK = 0.05
@@ -448,7 +448,7 @@ class ControllerTransport(Transport):
         return False
 
     def _deliver_here(self, deadline: float) -> bool:
-        from famacase_pytest.delivery.relay.inprocess import deliver_here
+        from .relay.inprocess import deliver_here
 
         assert self._outbox is not None
         assert self._ledger is not None

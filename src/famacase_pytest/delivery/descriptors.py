@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from famacase_pytest.delivery.system import System
+from .system import System
 
 # Numbers up to which others may believe them to be their own.
 _OTHERS = 100

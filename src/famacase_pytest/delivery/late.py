@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from famacase_pytest.delivery.models import Attachment, Late, State, StoredFile, reason_of
-from famacase_pytest.delivery.outbox.blobs import Unstorable, has_changed, open_file, read_file, state_of
-from famacase_pytest.delivery.outbox.writer import Key, Writer
+from .models import Attachment, Late, State, StoredFile, reason_of
+from .outbox.blobs import Unstorable, has_changed, open_file, read_file, state_of
+from .outbox.writer import Key, Writer
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from famacase_pytest import errors
-from famacase_pytest.delivery.relay.process import RelayProcess
-from famacase_pytest.delivery.system import System
+from .. import errors
+from .relay.process import RelayProcess
+from .system import System
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.transport import Tell
+    from .transport import Tell
 
 # Seconds of silence after which the user is told what is waited for.
 _SILENCE = 1.0

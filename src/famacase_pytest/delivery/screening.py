@@ -14,8 +14,8 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-from famacase_pytest.delivery.masking import MASKED, Mask
-from famacase_pytest.delivery.models import (
+from .masking import MASKED, Mask
+from .models import (
     MIB,
     Attachment,
     CapturedResult,
@@ -26,8 +26,8 @@ from famacase_pytest.delivery.models import (
     clean_name,
     resolve_refs,
 )
-from famacase_pytest.delivery.outbox.blobs import Unstorable, check_size, has_changed, read_file
-from famacase_pytest.delivery.outbox.writer import Writer
+from .outbox.blobs import Unstorable, check_size, has_changed, read_file
+from .outbox.writer import Writer
 
 # Bytes of a text that is masked; a larger one is withheld.
 _LARGEST = MIB

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from famacase_pytest.delivery.late import LateFiles
-from famacase_pytest.delivery.models import Attachment, CapturedResult, Outcome, StoredFile, clean_name
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.store import IN_PROGRESS
-from famacase_pytest.delivery.outbox.writer import Writer
-from famacase_pytest.errors import PASSING
+from ..errors import PASSING
+from .late import LateFiles
+from .models import Attachment, CapturedResult, Outcome, StoredFile, clean_name
+from .outbox.database import OutboxUnavailable
+from .outbox.store import IN_PROGRESS
+from .outbox.writer import Writer
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.screening import Screening
+    from .screening import Screening
 
 Tell = Callable[[str], None]
 
@@ -204,7 +204,7 @@ class Transport:
         left = []
         for code, run_id, result in held:
             if self._problem_of(code, run_id, result):
-                from famacase_pytest.delivery.relay.unstored import packed
+                from .relay.unstored import packed
 
                 left.append(packed(code, run_id, result))
         return left

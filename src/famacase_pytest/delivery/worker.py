@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from famacase_pytest.delivery.models import Attachment, CapturedResult, StoredFile, reason_of, sendable
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.store import Outbox
-from famacase_pytest.delivery.outbox.writer import Writer
-from famacase_pytest.delivery.system import System
-from famacase_pytest.delivery.transport import Tell, Transport
-from famacase_pytest.errors import Refused
+from ..errors import Refused
+from .models import Attachment, CapturedResult, StoredFile, reason_of, sendable
+from .outbox.database import OutboxUnavailable
+from .outbox.store import Outbox
+from .outbox.writer import Writer
+from .system import System
+from .transport import Tell, Transport
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.screening import Screening
+    from .screening import Screening
 
 
 class WorkerTransport(Transport):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from famacase_pytest.integrations.base import Integration, TestCase, TestResult, registry, totals
+from .base import Integration, TestCase, TestResult, registry, totals
 
 if TYPE_CHECKING:
-    from famacase_pytest.integrations.slack import Slack
-    from famacase_pytest.integrations.testrail import TestRail
-    from famacase_pytest.integrations.webhook import JsonWebhook
+    from .slack import Slack
+    from .testrail import TestRail
+    from .webhook import JsonWebhook
 
 __all__ = [
     "Integration",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from famacase_pytest.delivery.api.retry import SERVER_ERROR, TRANSIENT, RetryPolicy, parse_retry_after
+from ..delivery.api.retry import SERVER_ERROR, TRANSIENT, RetryPolicy, parse_retry_after
 
 # Three attempts of at most 5 s and the waits between them are less than the 30 s that a call may take.
 _TIMEOUT = 5.0

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from famacase_pytest.delivery.system import System
-from famacase_pytest.integrations.base import Integration, TestResult, registry
+from ..delivery.system import System
+from .base import Integration, TestResult, registry
 
 # Seconds that one call of an integration may take.
 PATIENCE = 30.0

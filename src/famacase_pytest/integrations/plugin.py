@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING, SettingsError
-from famacase_pytest.integrations.base import Integration, TestCase, TestResult, registry
-from famacase_pytest.integrations.lifecycle import Lifecycle
-from famacase_pytest.resolver import load, resolve_class
+from ..delivery.system import System
+from ..errors import PASSING, SettingsError
+from ..resolver import load, resolve_class
+from .base import Integration, TestCase, TestResult, registry
+from .lifecycle import Lifecycle
 
 GROUP = "famacase_pytest.integrations"
 LIST = "CUSTOM_INTEGRATIONS"

@@ -6,8 +6,8 @@ import json
 import os
 from typing import Any
 
-from famacase_pytest.integrations.base import STATUSES, Integration, TestResult, totals
-from famacase_pytest.integrations.http import Failed, post
+from .base import STATUSES, Integration, TestResult, totals
+from .http import Failed, post
 
 # Failures that are named, and characters of each message.
 _NAMED = 10

@@ -7,8 +7,8 @@ import os
 import re
 from typing import Any
 
-from famacase_pytest.integrations.base import Integration, TestResult
-from famacase_pytest.integrations.http import Failed, post
+from .base import Integration, TestResult
+from .http import Failed, post
 
 # TestRail's own numbers of statuses; a test that was skipped is to be tested again.
 _STATUS = {"passed": 1, "xfailed": 1, "skipped": 4, "xpassed": 5, "failed": 5, "error": 5}

@@ -11,8 +11,8 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
-from famacase_pytest.integrations.base import Integration, TestResult, totals
-from famacase_pytest.integrations.http import post
+from .base import Integration, TestResult, totals
+from .http import post
 
 
 class JsonWebhook(Integration):

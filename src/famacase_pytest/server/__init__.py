@@ -14,12 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from famacase_pytest.errors import FamacaseError
+from ..errors import FamacaseError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from famacase_pytest.server.report import Written
+    from .report import Written
 
 __all__ = [
     "DEFAULT_PROJECTS",

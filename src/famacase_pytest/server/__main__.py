@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from famacase_pytest.server.command import add_arguments, run
+from .command import add_arguments, run
 
 
 def main() -> int:

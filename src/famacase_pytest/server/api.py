@@ -13,13 +13,13 @@ from fastapi.responses import FileResponse
 from fastapi.security import APIKeyHeader
 from pydantic import Field, WithJsonSchema
 
-from famacase_pytest.server import models
-from famacase_pytest.server.database import Attachment, Project, Run
-from famacase_pytest.server.models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
-from famacase_pytest.server.problems import Problem
-from famacase_pytest.server.reading import ContractRoute, file_name
-from famacase_pytest.server.results import to_rows
-from famacase_pytest.server.store import Store
+from . import models
+from .database import Attachment, Project, Run
+from .models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
+from .problems import Problem
+from .reading import ContractRoute, file_name
+from .results import to_rows
+from .store import Store
 
 OCTET_STREAM = "application/octet-stream"
 

@@ -14,11 +14,11 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from famacase_pytest.server import DEFAULT_PROJECTS, CannotServe, Settings, api, pages
-from famacase_pytest.server.connections import OwnNames
-from famacase_pytest.server.models import PREFIX
-from famacase_pytest.server.problems import Problem
-from famacase_pytest.server.store import Store
+from . import DEFAULT_PROJECTS, CannotServe, Settings, api, pages
+from .connections import OwnNames
+from .models import PREFIX
+from .problems import Problem
+from .store import Store
 
 DEFAULT_ENVIRONMENT = "staging"
 DEFAULT_PLAN = (1, (1, 2))

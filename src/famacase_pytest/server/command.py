@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
-from famacase_pytest.errors import FamacaseError
-from famacase_pytest.server import DEFAULT_PROJECTS, Settings, serve
+from ..errors import FamacaseError
+from . import DEFAULT_PROJECTS, Settings, serve
 
 T = TypeVar("T")
 

@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from famacase_pytest.server import CannotServe
-from famacase_pytest.server.summaries import summary_of
+from . import CannotServe
+from .summaries import summary_of
 
 FORMAT = 2  # of the data that this release writes, kept in ``PRAGMA user_version``
 LARGEST_ID = 2**63 - 1  # for SQLite; a larger id is one that does not exist

@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from typing import BinaryIO
 
-from famacase_pytest.server import CannotServe
+from . import CannotServe
 
 
 class FileRoom:

@@ -18,14 +18,14 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
-from famacase_pytest.server import presentation, queries, trends
-from famacase_pytest.server.api import Data, download
-from famacase_pytest.server.database import LARGEST_ID, Project, Run
-from famacase_pytest.server.models import UUID
-from famacase_pytest.server.problems import not_found
-from famacase_pytest.server.queries import Facet, Filter, Group, RunFilter
-from famacase_pytest.server.store import Store, count
-from famacase_pytest.server.summaries import FAILING, STATUS_ORDER, mentioned_files, summary_of
+from . import presentation, queries, trends
+from .api import Data, download
+from .database import LARGEST_ID, Project, Run
+from .models import UUID
+from .problems import not_found
+from .queries import Facet, Filter, Group, RunFilter
+from .store import Store, count
+from .summaries import FAILING, STATUS_ORDER, mentioned_files, summary_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment

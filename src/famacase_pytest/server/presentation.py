@@ -16,17 +16,9 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
-from famacase_pytest.server.database import Attachment, Run
-from famacase_pytest.server.queries import Facet
-from famacase_pytest.server.summaries import (
-    FAILING,
-    STATUS_ORDER,
-    SUITE_SEPARATOR,
-    attempt_number,
-    duration_of,
-    is_flaky,
-    walk,
-)
+from .database import Attachment, Run
+from .queries import Facet
+from .summaries import FAILING, STATUS_ORDER, SUITE_SEPARATOR, attempt_number, duration_of, is_flaky, walk
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/svg+xml")
 """What a page shows as an `img`, in which an SVG runs no script."""

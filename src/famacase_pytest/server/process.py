@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from famacase_pytest.errors import FamacaseError
+from ..errors import FamacaseError
 
 _READY = "export FAMACASE_API_URL="
 _TIMEOUT = 30.0  # seconds that a start or an end may take

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from famacase_pytest.server.database import LARGEST_ID, Environment, Project, Run, Summary
-from famacase_pytest.server.summaries import FAILING, STATUS_ORDER, SUITE_SEPARATOR, title_stem
+from .database import LARGEST_ID, Environment, Project, Run, Summary
+from .summaries import FAILING, STATUS_ORDER, SUITE_SEPARATOR, title_stem
 
 MARKS = ("flaky", "muted", "files")
 SORTS = ("status", "duration", "name", "order")

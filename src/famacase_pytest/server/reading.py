@@ -24,10 +24,10 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from famacase_pytest.server.database import Project
-from famacase_pytest.server.models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
-from famacase_pytest.server.problems import Problem, invalid, not_found
-from famacase_pytest.server.results import too_deep
+from .database import Project
+from .models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
+from .problems import Problem, invalid, not_found
+from .results import too_deep
 
 # Of a JSON body, kept in memory while it arrives, and parsed whatever else is going on.
 MAX_BYTES_IN_MEMORY = 256 * 1024

@@ -20,28 +20,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from famacase_pytest.errors import FamacaseError
-from famacase_pytest.server.database import (
-    LARGEST_ID,
-    Attachment,
-    Environment,
-    Project,
-    Result,
-    Run,
-    open_database,
-)
-from famacase_pytest.server.files import place_of
-from famacase_pytest.server.models import canonical
-from famacase_pytest.server.pages import HERE, templates
-from famacase_pytest.server.presentation import (
-    Line,
-    file_kind,
-    line_of,
-    media_type,
-    result_view,
-    run_view,
-)
-from famacase_pytest.server.summaries import STATUS_ORDER, mentioned_files, summary_of
+from ..errors import FamacaseError
+from .database import LARGEST_ID, Attachment, Environment, Project, Result, Run, open_database
+from .files import place_of
+from .models import canonical
+from .pages import HERE, templates
+from .presentation import Line, file_kind, line_of, media_type, result_view, run_view
+from .summaries import STATUS_ORDER, mentioned_files, summary_of
 
 DETAILS_IN_A_PIECE = 100
 

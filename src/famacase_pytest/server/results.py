@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from famacase_pytest.server.models import MAX_STEP_DEPTH, canonical
-from famacase_pytest.server.problems import Problem, invalid
-from famacase_pytest.server.summaries import summary_of
+from .models import MAX_STEP_DEPTH, canonical
+from .problems import Problem, invalid
+from .summaries import summary_of
 
 Place = tuple[Any, ...]
 

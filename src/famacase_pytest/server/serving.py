@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
-from famacase_pytest.server import CannotServe, Settings
-from famacase_pytest.server.app import create_app
-from famacase_pytest.server.connections import LimitedProtocol
+from . import CannotServe, Settings
+from .app import create_app
+from .connections import LimitedProtocol
 
 _LOOPBACK = ("127.", "localhost", "::1")
 

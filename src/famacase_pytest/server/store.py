@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, sessionmaker
 
-from famacase_pytest.server.database import (
+from .database import (
     LARGEST_ID,
     Answer,
     Attachment,
@@ -30,9 +30,9 @@ from famacase_pytest.server.database import (
     Summary,
     open_database,
 )
-from famacase_pytest.server.files import FileRoom
-from famacase_pytest.server.problems import Problem, invalid, not_found
-from famacase_pytest.server.results import Mention
+from .files import FileRoom
+from .problems import Problem, invalid, not_found
+from .results import Mention
 
 Row = TypeVar("Row", Environment, Run)
 

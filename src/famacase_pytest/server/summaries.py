@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from famacase_pytest.server.models import STATUSES
+from .models import STATUSES
 
 STATUS_ORDER = ("failed", "invalid", "blocked", "in_progress", "skipped", "untested", "disabled", "passed")
 """Statuses in the order in which a reader asks for them. A result without one is untested."""

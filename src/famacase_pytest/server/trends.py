@@ -9,18 +9,10 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from famacase_pytest.server import queries
-from famacase_pytest.server.database import Run
-from famacase_pytest.server.presentation import (
-    Moment,
-    StatusCount,
-    counts_of,
-    duration_text,
-    failing_of,
-    moment,
-    outcome,
-)
-from famacase_pytest.server.store import count
+from . import queries
+from .database import Run
+from .presentation import Moment, StatusCount, counts_of, duration_text, failing_of, moment, outcome
+from .store import count
 
 RUNS = 30  # that a trend shows
 

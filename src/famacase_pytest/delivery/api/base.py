@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from famacase_pytest.delivery.models import Part
-from famacase_pytest.errors import PASSING, Refused, SettingsError
-from famacase_pytest.resolver import resolve_class
+from ...errors import PASSING, Refused, SettingsError
+from ...resolver import resolve_class
+from ..models import Part
 
 
 class ReportingClient(abc.ABC):

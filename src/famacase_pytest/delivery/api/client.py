@@ -19,21 +19,15 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from requests_toolbelt import MultipartEncoder
 
-from famacase_pytest import __version__
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.api.http import Answer, Bounds, Http, NoAnswer, TokenAuth
-from famacase_pytest.delivery.api.multipart import ExactReader
-from famacase_pytest.delivery.api.responses import (
-    NotFamacase,
-    json_of,
-    nothing_of,
-    object_of,
-    value_of,
-)
-from famacase_pytest.delivery.api.retry import Clock, RetryPolicy
-from famacase_pytest.delivery.models import MIB, Part
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import Refused, Unreachable
+from ... import __version__
+from ...errors import Refused, Unreachable
+from ..models import MIB, Part
+from ..system import System
+from .base import ReportingClient
+from .http import Answer, Bounds, Http, NoAnswer, TokenAuth
+from .multipart import ExactReader
+from .responses import NotFamacase, json_of, nothing_of, object_of, value_of
+from .retry import Clock, RetryPolicy
 
 API_ROOT = "/api/v1/reporter/v1"
 MAX_RESULTS = 200  # results that the contract allows in one request

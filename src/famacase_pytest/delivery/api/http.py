@@ -28,9 +28,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
-from famacase_pytest.delivery.api.multipart import PartUnreadable
-from famacase_pytest.delivery.api.retry import Clock
-from famacase_pytest.delivery.system import System
+from ..system import System
+from .multipart import PartUnreadable
+from .retry import Clock
 
 if TYPE_CHECKING:
     from requests_toolbelt import MultipartEncoder

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from famacase_pytest.delivery.models import Limits, Part, reason_of
-from famacase_pytest.errors import FamacaseError
+from ...errors import FamacaseError
+from ..models import Limits, Part, reason_of
 
 # The boundary is 32 characters; headers' names, punctuation and line ends come to about 120 bytes.
 _FRAMING = 256

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, TypeVar
 
-from famacase_pytest.delivery.api.base import ReportingClient, resolve_client
-from famacase_pytest.delivery.api.multipart import PartUnreadable
-from famacase_pytest.delivery.models import Part
-from famacase_pytest.errors import ApiError, Refused, Rejected, Unreachable
+from ...errors import ApiError, Refused, Rejected, Unreachable
+from ..models import Part
+from .base import ReportingClient, resolve_client
+from .multipart import PartUnreadable
 
 T = TypeVar("T")
 

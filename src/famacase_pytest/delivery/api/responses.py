@@ -8,13 +8,13 @@ from http.client import responses as reason_phrases
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from famacase_pytest.delivery.api.http import Answer, NoAnswer
-from famacase_pytest.delivery.api.retry import SERVER_ERROR, TRANSIENT, parse_retry_after
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import ApiError, Refused, Rejected
+from ...errors import ApiError, Refused, Rejected
+from ..system import System
+from .http import Answer, NoAnswer
+from .retry import SERVER_ERROR, TRANSIENT, parse_retry_after
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.api.client import Call, Target
+    from .client import Call, Target
 
 _DETAIL_LIMIT = 500  # characters of a server's explanation that go into a message
 _FIELDS_LIMIT = 10  # field errors that are named

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.models import MIB, Limits, Origin, State
-from famacase_pytest.delivery.system import System
+from ..models import MIB, Limits, Origin, State
+from ..system import System
 
 SMALL = 32 * 1024  # bytes up to which a content lies in the database
 FILE_LIMIT = Limits().file_bytes

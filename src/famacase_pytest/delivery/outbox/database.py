@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from famacase_pytest.delivery.descriptors import clear_of_others
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING, FamacaseError
+from ...errors import PASSING, FamacaseError
+from ..descriptors import clear_of_others
+from ..system import System
 
 if TYPE_CHECKING:
     import sqlite3

@@ -9,10 +9,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from famacase_pytest.delivery.descriptors import Descriptors, clear_of_others
-from famacase_pytest.delivery.outbox.database import OutboxGone, OutboxUnavailable, keep_for_ever
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING, FamacaseError
+from ...errors import PASSING, FamacaseError
+from ..descriptors import Descriptors, clear_of_others
+from ..system import System
+from .database import OutboxGone, OutboxUnavailable, keep_for_ever
 
 if TYPE_CHECKING:
     import sqlite3

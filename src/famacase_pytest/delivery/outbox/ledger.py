@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from famacase_pytest.delivery.models import Fingerprint, Item, Rejection
-from famacase_pytest.delivery.outbox.database import Database, Schema
-from famacase_pytest.delivery.system import System
+from ..models import Fingerprint, Item, Rejection
+from ..system import System
+from .database import Database, Schema
 
 if TYPE_CHECKING:
     import sqlite3

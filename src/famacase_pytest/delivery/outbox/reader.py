@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, BinaryIO, Callable, TypeVar
 
-from famacase_pytest.delivery.models import Item, StoredFile
-from famacase_pytest.delivery.outbox.blobs import Blobs
-from famacase_pytest.delivery.outbox.database import Database, OutboxUnavailable
-from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.writer import RESERVED, WRITER, database_path, open_content, store_result
-from famacase_pytest.delivery.system import System
+from ..models import Item, StoredFile
+from ..system import System
+from .blobs import Blobs
+from .database import Database, OutboxUnavailable
+from .ledger import Ledger
+from .writer import RESERVED, WRITER, database_path, open_content, store_result
 
 T = TypeVar("T")
 

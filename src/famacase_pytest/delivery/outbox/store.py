@@ -15,26 +15,14 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from famacase_pytest.delivery.models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, sendable
-from famacase_pytest.delivery.outbox.blobs import FULL
-from famacase_pytest.delivery.outbox.database import (
-    Database,
-    OutboxGone,
-    OutboxUnavailable,
-    Schema,
-    create_database,
-    is_database,
-)
-from famacase_pytest.delivery.outbox.directory import (
-    SESSION,
-    SessionLock,
-    make_session,
-    remove_session,
-)
-from famacase_pytest.delivery.outbox.ledger import LEDGER, Ledger
-from famacase_pytest.delivery.outbox.reader import Pending, Readers
-from famacase_pytest.delivery.outbox.writer import Writer
-from famacase_pytest.delivery.system import System
+from ..models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, sendable
+from ..system import System
+from .blobs import FULL
+from .database import Database, OutboxGone, OutboxUnavailable, Schema, create_database, is_database
+from .directory import SESSION, SessionLock, make_session, remove_session
+from .ledger import LEDGER, Ledger
+from .reader import Pending, Readers
+from .writer import Writer
 
 # Bytes that must be free in a new session's directory: what begins with less would soon break off.
 _ROOM = MIB // 2

@@ -13,17 +13,11 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Callable
 
-from famacase_pytest.delivery.descriptors import Descriptors
-from famacase_pytest.delivery.models import (
-    MIB,
-    Attachment,
-    StoredFile,
-    clean_mime_type,
-    clean_name,
-    reason_of,
-    sendable,
-)
-from famacase_pytest.delivery.outbox.blobs import (
+from ...errors import PASSING
+from ..descriptors import Descriptors
+from ..models import MIB, Attachment, StoredFile, clean_mime_type, clean_name, reason_of, sendable
+from ..system import System
+from .blobs import (
     FULL,
     SMALL,
     Blobs,
@@ -35,14 +29,7 @@ from famacase_pytest.delivery.outbox.blobs import (
     open_file,
     origin_of,
 )
-from famacase_pytest.delivery.outbox.database import (
-    Database,
-    OutboxUnavailable,
-    Schema,
-    create_database,
-)
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING
+from .database import Database, OutboxUnavailable, Schema, create_database
 
 if TYPE_CHECKING:
     import sqlite3

@@ -12,23 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.models import (
-    MIB,
-    Fingerprint,
-    Item,
-    Part,
-    Run,
-    StoredFile,
-    note_missing,
-    resolve_refs,
-)
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.ledger import Ledger, Upload
-from famacase_pytest.delivery.outbox.store import Outbox
-from famacase_pytest.delivery.relay.uploads import Received, upload_parts
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import ApiError, Refused, Rejected
+from ...errors import ApiError, Refused, Rejected
+from ..api.base import ReportingClient
+from ..models import MIB, Fingerprint, Item, Part, Run, StoredFile, note_missing, resolve_refs
+from ..outbox.database import OutboxUnavailable
+from ..outbox.ledger import Ledger, Upload
+from ..outbox.store import Outbox
+from ..system import System
+from .uploads import Received, upload_parts
 
 # A request of results is kept to this many bytes, so that a few large stack traces do not run into a
 # server's limit. One result that is larger goes alone.

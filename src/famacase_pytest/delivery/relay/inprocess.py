@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.store import Outbox, account
-from famacase_pytest.delivery.relay.main import open_api, open_loop
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING
+from ...errors import PASSING
+from ..outbox.database import OutboxUnavailable
+from ..outbox.ledger import Ledger
+from ..outbox.store import Outbox, account
+from ..system import System
+from .main import open_api, open_loop
 
 
 def deliver_here(

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.relay.deliver import Delivery
-from famacase_pytest.delivery.system import System, SystemClock
-from famacase_pytest.errors import Refused, Rejected, Unreachable
+from ...errors import Refused, Rejected, Unreachable
+from ..api.base import ReportingClient
+from ..outbox.database import OutboxUnavailable
+from ..outbox.ledger import Ledger
+from ..system import System, SystemClock
+from .deliver import Delivery
 
 # Seconds between two looks at an outbox in which nothing was due.
 POLL = 0.1

@@ -35,17 +35,17 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.outbox.database import OutboxUnavailable
-from famacase_pytest.delivery.outbox.ledger import Ledger
-from famacase_pytest.delivery.outbox.store import Outbox, account, finish_all, is_anything_left
-from famacase_pytest.delivery.relay.deliver import Delivery
-from famacase_pytest.delivery.relay.loop import DeliveryLoop
-from famacase_pytest.delivery.relay.unstored import UnstoredResults
-from famacase_pytest.errors import ApiError, Refused, Rejected, Unreachable
+from ...errors import ApiError, Refused, Rejected, Unreachable
+from ..api.base import ReportingClient
+from ..outbox.database import OutboxUnavailable
+from ..outbox.ledger import Ledger
+from ..outbox.store import Outbox, account, finish_all, is_anything_left
+from .deliver import Delivery
+from .loop import DeliveryLoop
+from .unstored import UnstoredResults
 
 if TYPE_CHECKING:
-    from famacase_pytest.delivery.api.client import Attempt
+    from ..api.client import Attempt
 
 # Seconds that the workers of a dead controller have to store their last results. When its pipe closes,
 # execnet lets a test run on for 5 s, interrupts it, and ends the process after 10 more.
@@ -269,11 +269,11 @@ def open_api(
         observe: told of each attempt at a call, if the briefing asks for that.
     """
     if briefing.get("client") is not None:
-        from famacase_pytest.delivery.api.own import open_client
+        from ..api.own import open_client
 
         return open_client(briefing["client"])
     # Here, since a team's own back end needs none of what it imports.
-    from famacase_pytest.delivery.api.client import ReporterApi
+    from ..api.client import ReporterApi
 
     return ReporterApi(
         briefing["api_url"],

@@ -17,9 +17,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from famacase_pytest.delivery.descriptors import Descriptors, clear_of_others
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING
+from ...errors import PASSING
+from ..descriptors import Descriptors, clear_of_others
+from ..system import System
 
 # What the interpreter runs. The directories that the session imports from come after its own, so that a file
 # of the project that is called like a module of the library does not take its place. The pipes get numbers of

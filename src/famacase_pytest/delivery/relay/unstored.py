@@ -11,8 +11,9 @@ from functools import partial
 from io import BytesIO
 from typing import Any, Callable
 
-from famacase_pytest.delivery.api.base import ReportingClient
-from famacase_pytest.delivery.models import (
+from ...errors import PASSING, ApiError, Rejected
+from ..api.base import ReportingClient
+from ..models import (
     Attachment,
     CapturedResult,
     Fingerprint,
@@ -24,12 +25,11 @@ from famacase_pytest.delivery.models import (
     reason_of,
     sendable,
 )
-from famacase_pytest.delivery.outbox.blobs import check_size, read_file
-from famacase_pytest.delivery.outbox.ledger import Upload
-from famacase_pytest.delivery.relay.deliver import RunKey, failure_of, with_environment, with_files
-from famacase_pytest.delivery.relay.uploads import Received, upload_parts
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import PASSING, ApiError, Rejected
+from ..outbox.blobs import check_size, read_file
+from ..outbox.ledger import Upload
+from ..system import System
+from .deliver import RunKey, failure_of, with_environment, with_files
+from .uploads import Received, upload_parts
 
 # Results in one request.
 _BATCH = 50

@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from famacase_pytest.delivery.api.multipart import PartUnreadable, group
-from famacase_pytest.delivery.models import Fingerprint, Part
-from famacase_pytest.delivery.system import System
-from famacase_pytest.errors import Rejected, Unreachable
+from ...errors import Rejected, Unreachable
+from ..api.multipart import PartUnreadable, group
+from ..models import Fingerprint, Part
+from ..system import System
 
 # Answers that can be about one file of the request. Any other refusal would be repeated for each half.
 _ABOUT_CONTENT = frozenset({400, 413, 415, 422})
