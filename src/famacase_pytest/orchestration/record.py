@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,14 +72,14 @@ class Record:
     def __init__(self) -> None:
         self.count = self.failed = 0
         self.failures: list[Occurrence] = []
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
         self._lock = threading.RLock()
 
     def begin(self, event: Event, started: float, limit: float) -> Occurrence:
         """Note that an event occurs now."""
         with self._lock:
             self.count += 1
-            tally = self._tally(event)
+            tally = self._tallies[event.key]
             tally.count += 1
             occurrence = Occurrence(event, self.count, started, limit)
             (tally.first if len(tally.first) < _ENDS else tally.last).append(occurrence)
@@ -93,7 +93,7 @@ class Record:
             occurrence.status = status
             occurrence.duration = max(0, int((now - occurrence.started) * 1000))
             occurrence.say(message)
-            tally = self._tally(occurrence.event)
+            tally = self._tallies[occurrence.event.key]
             tally.durations[int(float(f"{occurrence.duration:.2e}"))] += 1
             if status == "failed":
                 self.failed += 1
@@ -103,7 +103,7 @@ class Record:
     def miss(self, event: Event, count: int) -> None:
         """Note occurrences that did not come about when they were due."""
         with self._lock:
-            self._tally(event).missed += count
+            self._tallies[event.key].missed += count
 
     def report(self, number: int | None, text: str) -> None:
         """Add what was reported to the occurrence of a number, if it is kept as a step."""
@@ -118,9 +118,6 @@ class Record:
             steps = [one.step() for one in sorted(self._kept(), key=lambda one: one.number)]
             fields = {f"{key}.{n}": v for key, tally in self._tallies.items() for n, v in tally.numbers()}
         return {"steps": steps, "fields": fields}
-
-    def _tally(self, event: Event) -> _Tally:
-        return self._tallies.setdefault(event.key, _Tally())
 
     def _kept(self) -> set[Occurrence]:
         return {
