@@ -65,7 +65,7 @@ def test_a_mistake_is_named_with_its_line(found, old, new, line, problem):
 
 def test_a_description(found):
     (description,) = found()
-    assert (description.name, description.seconds, description.fixtures) == ("soak", 1, ("one",))
+    assert (description.name, description.seconds, description.fixtures) == ("soak", 1, ["one"])
     assert description.qase == {"id": [1, 2], "title": "A soak"}
     first, second = description.events
     assert (first.key, first.interval_sec, first.at_startup, first.max_overlap) == ("ping", None, True, 1)

@@ -16,11 +16,7 @@ from ..settings.names import nearest
 class Event:
     """Something that happens again and again: what a description says of it, under the names there.
 
-    Attributes:
-        key: the name, with a number if an event before has the same.
-        at: where it stands.
-        interval_sec: None: it is not repeated.
-        timeout_sec: None: an occurrence may last as long as the test.
+    Its ``key`` is the name, with a number if an event before has the same; ``at`` is where it stands.
     """
 
     key: str
@@ -41,26 +37,24 @@ class Description(NamedTuple):
     name: str
     file: Located
     seconds: float
-    fixtures: tuple[str, ...]
-    events: tuple[Event, ...]
+    fixtures: list[str]
+    events: list[Event]
     qase: Mapping[str, Any]
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and value > 0
 
 
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "a text": lambda value: isinstance(value, str) and bool(value),
     "true or false": lambda value: isinstance(value, bool),
     "a number above 0": lambda value: type(value) in (int, float) and 0 < value < 1e9,
-    "a whole number above 0": _is_whole,
+    "a whole number above 0": lambda value: type(value) is int and value > 0,
     "continue or stop": lambda value: value in ("continue", "stop"),
     "an object": lambda value: isinstance(value, dict) and all(isinstance(key, str) for key in value),
     "a list of texts": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
     "a list of events": lambda value: isinstance(value, list) and bool(value),
-    "a case id or a list of them": lambda one: all(map(_is_whole, one if type(one) is list else [one])),
-}  # fmt: skip
+    "a case id or a list of them": lambda value: all(
+        type(one) is int and one > 0 for one in (value if isinstance(value, list) else [value])
+    ),
+}
 _KEYS = {
     "test_name": "a text", "total_hours": "a number above 0", "total_seconds": "a number above 0",
     "unref_setup_fixtures": "a list of texts", "events": "a list of events", "qase": "an object",
@@ -71,11 +65,8 @@ _EVENT_KEYS = {
     "timeout_sec": "a number above 0", "max_overlap": "a whole number above 0",
 }  # fmt: skip
 _QASE_KEYS = {
-    "id": "a case id or a list of them",
-    "title": "a text",
-    "suite": "a text",
-    "fields": "an object",
-}
+    "id": "a case id or a list of them", "title": "a text", "suite": "a text", "fields": "an object",
+}  # fmt: skip
 
 
 def find(folder: Path, names: list[str]) -> list[Description]:
@@ -91,27 +82,25 @@ def find(folder: Path, names: list[str]) -> list[Description]:
 
 
 def _load(file: Located) -> Description:
-    content = file.content
-    _check(file, (), content, _KEYS, ("test_name", "events"))
-    if content["test_name"] != file.path.stem:
-        file.fail(("test_name",), f"test_name has to be the name of the file, {file.path.stem!r}.")
+    name, content = file.path.stem, file.content
+    _check(file, (), content, _KEYS, "test_name", "events")
+    if content["test_name"] != name:
+        file.fail(("test_name",), f"test_name has to be the name of the file, {name!r}.")
     if ("total_hours" in content) == ("total_seconds" in content):
         file.fail((), "total_hours or total_seconds has to be there, and not both.")
-    _check(file, ("qase",), content.get("qase", {}), _QASE_KEYS)
+    qase = content.get("qase", {})
+    _check(file, ("qase",), qase, _QASE_KEYS)
     events: list[Event] = []
     for index, event in enumerate(content["events"]):
-        at = ("events", index)
-        _check(file, at, event, _EVENT_KEYS, ("name",))
-        earlier = sum(other.name == event["name"] for other in events)
-        events.append(Event(f"{event['name']} ({earlier + 1})" if earlier else event["name"], at, **event))
+        _check(file, ("events", index), event, _EVENT_KEYS, "name")
+        number = 1 + sum(other.name == event["name"] for other in events)
+        key = f"{event['name']} ({number})" if number > 1 else event["name"]
+        events.append(Event(key, ("events", index), **event))
     seconds = content.get("total_seconds") or content["total_hours"] * 3600
-    fixtures = tuple(content.get("unref_setup_fixtures", ()))
-    return Description(file.path.stem, file, seconds, fixtures, tuple(events), content.get("qase", {}))
+    return Description(name, file, seconds, content.get("unref_setup_fixtures", []), events, qase)
 
 
-def _check(
-    file: Located, at: Location, content: Any, kinds: Mapping[str, str], required: Location = ()
-) -> None:
+def _check(file: Located, at: Location, content: Any, kinds: Mapping[str, str], *required: str) -> None:
     if not isinstance(content, dict):
         file.fail(at, "this has to be an object.")
     for key, value in content.items():

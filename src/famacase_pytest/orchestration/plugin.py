@@ -20,7 +20,7 @@ from .. import upstream
 from ..errors import SettingsError
 from ..settings.located import Location
 from ..settings.names import nearest
-from .descriptions import Description, find
+from .descriptions import Description, Event, find
 from .reporter import MarkedQueue, ResultReporter, monitoring
 from .scheduler import Scheduler
 
@@ -59,8 +59,7 @@ def prepare(config: pytest.Config) -> None:
     base = config.inipath.parent if config.inipath else config.rootpath
     folder = base / config.getini("orchestration_descriptions")
     sources = [base / name for name in _names([config.getini("orchestration_sources")])]
-    config.stash[_SOURCES] = sources
-    config.stash[_DESCRIPTIONS] = []
+    config.stash[_SOURCES], config.stash[_DESCRIPTIONS] = sources, []
     names = _names(config.option.run_orch)
     if not names and not config.option.load_orch:
         return
@@ -131,14 +130,14 @@ class _Test:
         self._config = config
         self._calls: dict[str, tuple[Any, list[str], Mapping[str, Any]]] = {}
         # The fixtures that are needed, and where that is said.
-        named = enumerate(description.fixtures)
-        self._needed: dict[str, Location] = {name: ("unref_setup_fixtures", index) for index, name in named}
+        self._needed: dict[str, Location] = {
+            name: ("unref_setup_fixtures", index) for index, name in enumerate(description.fixtures)
+        }
         for event in description.events:
             self._bind(event, functions)
-
         names = dict.fromkeys(["request", "kill_switch", *self._needed])
         parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
-        function: Any = lambda **given: self._run(given)  # noqa: E731 (its attributes are what pytest reads)
+        function: Any = lambda **given: self._run(**given)  # noqa: E731 (its attributes are what pytest reads)
         function.__signature__ = inspect.Signature(parameters)
         # Where pytest says that the test is.
         function.place_as = self._calls[description.events[0].key][0]
@@ -152,7 +151,7 @@ class _Test:
                 problem = f"{name!r} is neither a fixture nor one of the params.{nearest(name, known)}"
                 self._description.file.fail(at, problem)
 
-    def _bind(self, event: Any, functions: Mapping[str, Any]) -> None:
+    def _bind(self, event: Event, functions: Mapping[str, Any]) -> None:
         function = functions.get(event.name)
         if not isinstance(function, FunctionType):
             known = [name for name, value in functions.items() if isinstance(value, FunctionType)]
@@ -166,30 +165,29 @@ class _Test:
             if name not in named and not any(one.kind == one.VAR_KEYWORD for one in parameters):
                 problem = f"{event.name} does not take {name!r}.{nearest(name, named)}"
                 self._description.file.fail((*event.at, "params", name), problem)
-        required = [name for name, one in named.items() if one.default is one.empty]
-        taken = [name for name in required if name not in event.params]
+        taken = [name for name, one in named.items() if one.default is one.empty and name not in event.params]
         self._needed.update((name, (*event.at, "name")) for name in taken)
         self._calls[event.key] = (function, taken, event.params)
 
-    def _run(self, given: Mapping[str, Any]) -> None:
+    def _run(self, request: pytest.FixtureRequest, kill_switch: Any, **given: Any) -> None:
         """One attempt. Raises what `pytest.fail` does if anything has failed."""
+        fixtures = {"request": request, "kill_switch": kill_switch, **given}
         progress = self._config.stash.get(PROGRESS, None)
         scheduler = Scheduler(
             self._description,
             {
-                key: partial(function, **{name: given[name] for name in taken}, **params)
+                key: partial(function, **{name: fixtures[name] for name in taken}, **params)
                 for key, (function, taken, params) in self._calls.items()
             },
-            given["kill_switch"],
+            kill_switch,
             report=lambda: progress(scheduler.so_far) if progress else None,
             report_every=float(self._config.getini("orchestration_report_sec") or 30),
         )
-        reporter = None
-        if "result_reporter" in given["request"].fixturenames:
-            reporter = given["request"].getfixturevalue("result_reporter")
-        with monitoring(reporter, given["kill_switch"], scheduler.record.report):
-            scheduler.run()
         record = scheduler.record
+        is_used = "result_reporter" in request.fixturenames
+        reporter = request.getfixturevalue("result_reporter") if is_used else None
+        with monitoring(reporter, kill_switch, record.report):
+            scheduler.run()
         if record.failed or scheduler.stopped:
             lines = [f"{record.failed} of {record.count} occurrences failed"]
             lines += [f"stopped: {scheduler.stopped}"] if scheduler.stopped else []

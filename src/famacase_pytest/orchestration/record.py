@@ -57,7 +57,7 @@ class _Tally:
 
     def numbers(self) -> Iterator[tuple[str, int]]:
         yield from (("count", self.count), ("failed", self.failed), ("missed", self.missed))
-        for name, part in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)) if self.durations else ():
+        for name, part in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
             left = part * sum(self.durations.values())
             for duration in sorted(self.durations):
                 left -= self.durations[duration]
@@ -73,7 +73,7 @@ class Record:
         self.count = self.failed = 0
         self.failures: list[Occurrence] = []
         self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     def begin(self, event: Event, started: float, limit: float) -> Occurrence:
         """Note that an event occurs now."""
@@ -120,7 +120,4 @@ class Record:
         return {"steps": steps, "fields": fields}
 
     def _kept(self) -> set[Occurrence]:
-        return {
-            *(one for tally in self._tallies.values() for one in (*tally.first, *tally.last)),
-            *self.failures,
-        }
+        return {*self.failures}.union(*((*tally.first, *tally.last) for tally in self._tallies.values()))

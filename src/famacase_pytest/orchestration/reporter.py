@@ -12,11 +12,12 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-# Tells an entry that bears the number of its occurrence from one that somebody has put as it is.
-_MARK = "famacase-occurrence"
-
 # The number of the occurrence that runs in this thread; a child process that it forks has it too.
 occurrence: contextvars.ContextVar[int | None] = contextvars.ContextVar("occurrence", default=None)
+
+
+class _Entry(tuple):  # type: ignore[type-arg]
+    """What was put, after the number of the occurrence that has put it."""
 
 
 class MarkedQueue:
@@ -36,7 +37,7 @@ class MarkedQueue:
 
     def put(self, entry: Any, *args: Any, **options: Any) -> None:
         """Put an entry."""
-        self._queue.put((_MARK, occurrence.get() or self._number, entry), *args, **options)
+        self._queue.put(_Entry((occurrence.get() or self._number, entry)), *args, **options)
 
     def put_nowait(self, entry: Any) -> None:
         """Put an entry, without waiting for room."""
@@ -45,8 +46,7 @@ class MarkedQueue:
     def get(self, *args: Any, **options: Any) -> Any:
         """Take the next entry, as it was put."""
         entry = self._queue.get(*args, **options)
-        if isinstance(entry, tuple) and len(entry) == 3 and entry[0] == _MARK:
-            _, self.last, entry = entry
+        self.last, entry = entry if isinstance(entry, _Entry) else (None, entry)
         return entry
 
     def get_nowait(self) -> Any:
@@ -87,33 +87,40 @@ def monitoring(reporter: Any, kill_switch: Any, note: Callable[[int | None, str]
         return
     if not isinstance(reporter.report_queue, MarkedQueue):
         reporter.report_queue = MarkedQueue(reporter.report_queue)
-    on_result = reporter.on_result
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: (  # type: ignore[method-assign]
-        lines.append(record.getMessage()) if record.thread == observing.get("thread") else None
-    )
-    observing: dict[str, int] = {}
+    queue, on_result = reporter.report_queue, reporter.on_result
+    logged: list[str] = []
+    ended = threading.Event()
 
     def observed() -> Any:
-        observing["thread"] = threading.get_ident()
-        returned = on_result()
-        del observing["thread"]
-        lines.extend([] if returned is None else [str(returned)])
-        note(reporter.report_queue.last, "\n".join(dict.fromkeys(lines)))
-        lines.clear()
+        logged.clear()
+        try:
+            returned = on_result()
+        except Exception as error:  # noqa: BLE001 (the code of others; it is told in the step)
+            returned = f"on_result failed: {type(error).__name__}: {error}"
+            logger.error("%s", returned)
+            time.sleep(0.05)
+        lines = [*logged, *([] if returned is None else [str(returned)])]
+        note(queue.last, "\n".join(dict.fromkeys(lines)))
         return returned
+
+    def work() -> None:
+        reporter.monitor(kill_switch)
+        ended.wait()
+        while not queue.empty():
+            observed()
 
     # Here, so that a ``monitor`` of the user's own is observed too.
     reporter.on_result = observed
-    thread = threading.Thread(target=reporter.monitor, args=(kill_switch,), daemon=True)
-    thread.start()
+    thread = threading.Thread(target=work, daemon=True)
+    handler = logging.Handler()
+    handler.addFilter(lambda record: record.thread == thread.ident)
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger().addHandler(handler)
+    thread.start()
     try:
         yield
     finally:
         kill_switch.set()
+        ended.set()
         thread.join(5)
-        while not thread.is_alive() and not reporter.report_queue.empty():
-            observed()
         logging.getLogger().removeHandler(handler)

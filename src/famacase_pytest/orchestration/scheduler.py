@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -95,21 +95,19 @@ class Scheduler:
 
     def _start_due(self, event: Event, start: float, now: float) -> float:
         """Start what is due; returns when the next one is. What is too late for that is counted."""
+        interval, last = event.interval_sec or math.inf, 0
+        if event.interval_sec:
+            # The small number is far above the error of the division, and far below any interval.
+            last = math.ceil(self.description.seconds / interval - 1e-6) - 1
         number = self._next[event.key]
-        interval = event.interval_sec or math.inf
-        # The small number is far above the error of the division, and far below any interval. What is due
-        # once is due at the start.
-        last = math.ceil(self.description.seconds / interval - 1e-6) - 1 if event.interval_sec else 0
         latest = min(last, math.floor((now - start) / interval + 1e-6))
         if latest >= number:
-            missed = latest - number
             with self._lock:
                 overlap = sum(occurrence.event is event for occurrence in self.running)
-            if now >= start + self.description.seconds or overlap >= event.max_overlap:
-                missed += 1
-            else:
-                self._start(event, math.inf if event.timeout_sec is None else now + event.timeout_sec)
-            self.record.miss(event, missed)
+            is_late = now >= start + self.description.seconds or overlap >= event.max_overlap
+            if not is_late:
+                self._start(event, now + (event.timeout_sec or math.inf))
+            self.record.miss(event, latest - number + is_late)
             self._next[event.key] = number = latest + 1
         return start + number * interval if number <= last else math.inf
 
@@ -152,17 +150,18 @@ class Scheduler:
                 self._start(event, now + (event.timeout_sec or _GRACE))
         self._wait(without=before)
         self.kill_switch.set()
-        self._wait(without=set())
+        self._wait()
         self.report()
 
-    def _wait(self, without: set[Occurrence]) -> None:
+    def _wait(self, without: Collection[Occurrence] = ()) -> None:
         """Wait until nothing else runs any more that has not been given up."""
         while True:
             self._wake.clear()
             now = self.clock.monotonic()
             self._give_up(now)
             with self._lock:
-                limits = [one.limit for one in self.running - without if one.status == "in_progress"]
+                running = self.running.difference(without)
+            limits = [one.limit for one in running if one.status == "in_progress"]
             if not limits:
                 return
             self.clock.wait(self._wake, min(_LOOK, max(0.0, max(limits) - now)))
