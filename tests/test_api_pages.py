@@ -515,7 +515,9 @@ def test_the_front_page_lists_runs_newest_first(backend: Backend, other: Backend
     ],
 )
 def test_what_is_not_there_is_said_on_a_page(backend: Backend, path: str) -> None:
-    assert "Not found" in page_of(backend, path, 404)
+    page = page_of(backend, path, 404)
+    assert "Not found" in page
+    assert "<p>There is no " in page
 
 
 def test_the_style_sheet_is_served_and_nothing_beside_it(backend: Backend) -> None:
@@ -532,6 +534,6 @@ def test_the_style_sheet_is_served_and_nothing_beside_it(backend: Backend) -> No
 
 
 def test_pages_answer_head(backend: Backend) -> None:
-    for path in ("/", f"/runs/{backend.new_run()}", f"/files/{backend.new_attachment()}"):
+    for path in ("/", "/runs", f"/runs/{backend.new_run()}", f"/files/{backend.new_attachment()}"):
         assert requests.head(backend.url + path, timeout=60).status_code == 200
     assert requests.post(backend.url + "/", timeout=60).status_code == 405

@@ -125,6 +125,14 @@ def test_of_a_large_tree_the_branch_that_was_chosen_is_shown() -> None:
     assert [(one.title, len(one.children)) for one in roots] == [("A", 0), ("B", 10), ("C", 0)]
 
 
+def test_of_a_large_tree_all_levels_that_fit_are_shown() -> None:
+    facets = [facet(f"tests › {outer} › {inner}") for outer in "ABC" for inner in range(10)]
+    [root] = suite_tree(facets, "", most=20)
+    assert [(one.title, one.count, one.children) for one in root.children] == [
+        (outer, 10, []) for outer in "ABC"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "mime", "kind"),
     [

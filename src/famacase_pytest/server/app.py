@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,7 +85,11 @@ async def _tell_problem(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(_allowed_methods(request.scope["path"]))
     if request.scope["path"].startswith(PREFIX):
         return api.JsonText(json.dumps({"detail": error.detail}), error.status_code, headers)
-    return pages.error_page(error.status_code, str(error.detail), headers)
+    is_unknown = (
+        error.detail == HTTPStatus.NOT_FOUND.phrase
+    )  # the framework's own word: no route has this path
+    sentence = "There is no page at this address." if is_unknown else str(error.detail)
+    return pages.error_page(error.status_code, sentence, headers)
 
 
 def _allowed_methods(path: str) -> list[str]:

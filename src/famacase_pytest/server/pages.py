@@ -50,6 +50,7 @@ router = APIRouter()
 
 
 @router.api_route("/", methods=_METHODS)
+@router.api_route("/runs", methods=_METHODS)
 def list_runs(request: Request, data: Data) -> Response:
     """The runs of all projects, newest first."""
     return _runs_page(request, data, None)
@@ -307,7 +308,7 @@ def templates() -> "Environment":
         undefined=StrictUndefined,
     )
     environment.globals.update(failing=FAILING, offline=False)
-    environment.filters["words"] = lambda name: name.replace("_", " ")
+    environment.filters.update(words=lambda name: name.replace("_", " "), thousands="{:,}".format)
     return environment
 
 

@@ -292,7 +292,8 @@ def suite_tree(facets: Iterable[Facet], chosen: str, most: int = 300) -> list[Su
     Args:
         facets: counts of the results.
         chosen: path of the suite that the reader has chosen.
-        most: of a larger tree only the outermost suites are given, and those around the chosen one.
+        most: of a larger tree only the outer levels that stay below this are given, and the suites around
+            the chosen one.
     """
     counts: dict[str, list[int]] = {}
     for facet in facets:
@@ -301,6 +302,8 @@ def suite_tree(facets: Iterable[Facet], chosen: str, most: int = 300) -> list[Su
             entry = counts.setdefault(SUITE_SEPARATOR.join(parts[:depth]), [0, 0])
             entry[0] += facet.count
             entry[1] += facet.count if facet.status in FAILING else 0
+    depths = sorted(path.count(SUITE_SEPARATOR) for path in counts)
+    deepest = depths[most] - 1 if len(depths) > most else math.inf
     roots: list[SuiteNode] = []
     nodes: dict[str, SuiteNode] = {}
     below: dict[str, int] = {}
@@ -308,7 +311,8 @@ def suite_tree(facets: Iterable[Facet], chosen: str, most: int = 300) -> list[Su
     for path in sorted(counts, key=lambda path: (path.count(SUITE_SEPARATOR), -counts[path][1], path)):
         parent, _, title = path.rpartition(SUITE_SEPARATOR)
         around = not parent or f"{chosen}{SUITE_SEPARATOR}".startswith(f"{parent}{SUITE_SEPARATOR}")
-        if (len(counts) > most and not around) or (parent and parent not in nodes):
+        is_deep = path.count(SUITE_SEPARATOR) > deepest
+        if (is_deep and not around) or (parent and parent not in nodes):
             continue
         below[parent] = below.get(parent, 0) + 1
         if below[parent] > most:

@@ -84,9 +84,11 @@ async function reportSource() {
     return `#${changed}`;
   }
 
+  const thousands = (number) => number.toLocaleString("en");
+
   function chip(href, label, number, chosen, tone = "") {
     const link = make("a", { class: `chip ${tone}`, href, "data-soft": true, "aria-current": chosen && "true" });
-    link.append(`${label} `, make("b", {}, String(number)));
+    link.append(`${label} `, make("b", {}, thousands(number)));
     return link;
   }
 
@@ -148,8 +150,8 @@ async function reportSource() {
         const href = address(query, { suite: chosen ? "" : child.path });
         const link = make("a", { href, "data-soft": true, "aria-current": chosen && "true" }, child.title);
         const count = make("span", { class: "count" });
-        if (child.failing) count.append(make("b", { class: "failed ink" }, String(child.failing)), " / ");
-        count.append(String(child.count));
+        if (child.failing) count.append(make("b", { class: "failed ink" }, thousands(child.failing)), " / ");
+        count.append(thousands(child.count));
         const item = make("li", {}, link, " ", count);
         if (child.children.size) {
           const open = child.failing > 0 || wanted.suite.startsWith(child.path);
@@ -173,10 +175,10 @@ async function reportSource() {
     if (!Array.isArray(one)) return element(one.html);
     const [first] = one;
     const what = make("span", { class: "what" }, make("span", { class: "name" }, first.message || "(no message)"));
-    const told = `${one.length} results with this cause, the first of them: ${first.title}`;
+    const told = `${thousands(one.length)} results with this cause, the first of them: ${first.title}`;
     what.append(make("span", { class: "suites" }, told));
     const row = make("a", { class: "row", href: address(query, { cause: first.cause }), "data-group": first.cause });
-    row.append(make("span", { class: `pill ${first.status}` }, `${one.length} ×`), what);
+    row.append(make("span", { class: `pill ${first.status}` }, `${thousands(one.length)} ×`), what);
     row.append(make("span", { class: "took unfolds", "aria-hidden": "true" }));
     return make("li", { class: `result group ${first.status}`, "data-key": `cause-${first.cause}` }, row);
   }
@@ -188,7 +190,8 @@ async function reportSource() {
     const last = Math.max(1, Math.ceil(lines.length / LINES));
     const page = Math.min(last, Math.max(1, Number(query.get("page")) || 1));
     const shown = lines.slice((page - 1) * LINES, page * LINES);
-    const told = `${results.length} result${results.length === 1 ? "" : "s"}${lines.length === results.length ? "" : ` in ${lines.length} lines`}`;
+    const inLines = lines.length === results.length ? "" : ` in ${thousands(lines.length)} lines`;
+    const told = `${thousands(results.length)} result${results.length === 1 ? "" : "s"}${inLines}`;
     const turn = () => {
       if (last === 1) return [];
       const to = (number, label) => make("a", { href: address(query, { page: String(number) }), "data-soft": true }, label);
