@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -75,6 +79,28 @@ def test_the_lines_to_copy_work_in_a_shell(
     assert b"it's secret" not in kept
 
 
+def test_a_terminal_shows_what_the_start_is_waiting_for(tmp_path: Path) -> None:
+    with ServerProcess.start(tmp_path / "here"):
+        """It makes the data."""
+    main, terminal = os.openpty()
+    with contextlib.closing(sqlite3.connect(tmp_path / "here" / "famacase.sqlite3")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with subprocess.Popen(
+            [*COMMAND, "--data", "here"], cwd=tmp_path, stdout=terminal, stderr=terminal
+        ) as process:
+            os.close(terminal)
+            shown = b""
+            while b"famacase: reading the data in here, " not in shown:
+                shown += os.read(main, 4096)
+            other.rollback()
+            while b"export FAMACASE_TESTOPS_PROJECT" not in shown:
+                shown += os.read(main, 4096)
+            process.terminate()
+    os.close(main)
+    # The line is gone before others come.
+    assert re.search(rb"reading the data in here, \d+ s *\r *\rFamacase local back end: ", shown)
+
+
 def test_a_client_that_stays_connected_does_not_hold_up_the_end(started: subprocess.Popen[str]) -> None:
     url = greeting(started).partition("http")[2].split()[0]
     with requests.Session() as session:
@@ -107,7 +133,11 @@ def test_wrong_arguments_are_explained(tmp_path: Path, arguments: list[str], sai
     [
         (["--project", "A:rep_local"], "share a token"),
         (["--environment", "NONE:x"], "--project NONE:TOKEN"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
+        (["--host", "192.0.2.1"], "Give an address of this machine with --host"),
+        (
+            ["--host", "no-such-host.invalid"],
+            "cannot listen on no-such-host.invalid: it is neither an address nor the name of one",
+        ),
         (["--data", "file/below"], "cannot be used"),
     ],
 )

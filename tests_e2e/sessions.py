@@ -200,6 +200,19 @@ class Project:
         """Run a Python script in the project, for what a command line cannot show."""
         return self._finished([sys.executable, "-c", textwrap.dedent(script)], environ, timeout, leaves)
 
+    def run_on_terminal(self, command: Sequence[str], **environ: str | None) -> Outcome:
+        """Run a command to its end on a terminal, to which the output goes as it is."""
+        main, terminal = os.openpty()
+        with self._start(command, {"TERM": "xterm", **environ}, terminal) as process:
+            os.close(terminal)
+            shown = b""
+            with contextlib.suppress(OSError):  # the other side is closed
+                while True:
+                    shown += os.read(main, 4096)
+            process.wait(60)
+        os.close(main)
+        return Outcome(process.returncode, shown.decode().replace("\r\n", "\n"))
+
     def _finished(
         self,
         command: Sequence[str],
@@ -210,14 +223,16 @@ class Project:
         before = self._there()
         return self.finish(self._start(command, environ), timeout=timeout, leaves=leaves, before=before)
 
-    def _start(self, command: Sequence[str], environ: Mapping[str, str | None]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, command: Sequence[str], environ: Mapping[str, str | None], output: int | None = None
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             command,
             cwd=self.directory,
             env=self.environment(environ),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=output or subprocess.PIPE,
+            stderr=output or subprocess.STDOUT,
         )
 
     def _there(self) -> list[str]:

@@ -199,25 +199,8 @@ def test_not_waiting_at_all(small, layer, runs):
 
 def test_a_terminal_shows_what_is_left(small, layer):
     layer.faults.add("createResults", hang(), times=FOREVER)
-    main, terminal = os.openpty()
-    with subprocess.Popen(
-        small.project.command(["-p", "no:xdist"]),
-        cwd=small.project.directory,
-        env=small.project.environment({"FAMACASE_DRAIN_TIMEOUT": "4", "TERM": "xterm"}),
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-    ) as process:
-        os.close(terminal)
-        shown = b""
-        try:
-            while True:
-                shown += os.read(main, 4096)
-        except OSError:  # the other side is closed
-            pass
-        process.wait(60)
-    os.close(main)
-    text = shown.decode()
+    command = small.project.command(["-p", "no:xdist"])
+    text = small.project.run_on_terminal(command, FAMACASE_DRAIN_TIMEOUT="4").output
     assert "2 results are being delivered, " in text
     assert "2 results wait in " in text.rpartition("are being delivered")[2]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 import pytest
 
-from fault_layer import FOREVER, answer
+from fault_layer import FOREVER, answer, delay
 
 JUNIT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites xmlns="http://example.com/junit" name="All of them">
@@ -144,6 +145,20 @@ def test_what_the_back_end_does_not_take_waits_and_is_sent_once(project, upload,
     assert "The run has all of it already" in upload("a.xml", "--title", "Delayed").output
     run = runs.only()
     assert (run["status"], sum(run["stats"].values())) == ("completed", 6)
+
+
+def test_a_terminal_shows_what_is_waited_for(project, layer, runs):
+    (project.directory / "a.xml").write_text(JUNIT, encoding="utf-8")
+    layer.faults.add("createRun", delay(3))
+    layer.faults.add("createResults", delay(3))
+    command = [*project.command([])[:1], "-m", "famacase_pytest.cli", "upload", "a.xml"]
+    outcome = project.run_on_terminal(command)
+    assert outcome.code == 0
+    *lines, last = outcome.output.rstrip("\n").split("\r")
+    told = {re.sub(r", \d+ s$", "", line.strip()) for line in lines}
+    assert f"famacase: waiting for {layer.url}" in told
+    assert any(line.startswith("famacase: 6 results are being delivered") for line in told)
+    assert last.endswith(f" 6 results delivered to {layer.url}/runs/{runs.only()['id']}")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ ALLOWED = {
     "upstream": {"errors", "delivery"},
     "defects": {"errors", "resolver", "settings", "delivery"},
     "orchestration": {"errors", "settings", "upstream", "delivery"},
-    "server": {"errors"},
+    "server": {"errors", "summary"},
     "cli": {"errors", "settings", "delivery", "defects", "server", "wiring", "summary", ""},
 }
 ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "defects", "integrations", ""}

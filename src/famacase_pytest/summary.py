@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0
 _PAUSE = 0.5
 
+# Seconds between two looks at whether it is time for one.
+_TICK = 0.1
+
 # Seconds between two lines where a line cannot be renewed.
 _INTERVAL = 15.0
 
@@ -33,6 +40,9 @@ _NAMED = 10
 
 # Gives the page of a result, from project, run and the result's id.
 Page = Callable[[str, int, str], str]
+
+# Taken here, since tests replace it.
+_monotonic = time.monotonic
 
 
 def counted(number: int, noun: str, verb: str = "") -> str:
@@ -212,15 +222,15 @@ class Notices:
 
 
 class ProgressLine:
-    """Tells how far delivery is while somebody waits for it: a line that is renewed, or one now and then.
+    """Tells what somebody waits for, if it takes long: a line that is renewed, or one now and then.
 
     Args:
         write: writes a line; the second argument tells whether it takes the place of the one before.
         is_terminal: whether a line can be renewed.
-        hint: what ends the wait.
+        hint: what ends the wait before its limit.
     """
 
-    def __init__(self, write: Callable[[str, bool], None], *, is_terminal: bool, hint: str) -> None:
+    def __init__(self, write: Callable[[str, bool], None], *, is_terminal: bool, hint: str = "") -> None:
         self._write = write
         self._is_terminal = is_terminal
         self._hint = hint
@@ -229,23 +239,25 @@ class ProgressLine:
         self._rate = _Rate()
         self._is_shown = False
 
-    def show(self, look: Callable[[], Progress], seconds: float) -> None:
+    def show(self, look: Callable[[], Progress | str], seconds: float | None = None) -> None:
         """Tell it, if it is time to; a short wait shows nothing.
 
         Args:
-            look: gives how far delivery is; it is called only if something is told.
-            seconds: until the wait ends in any case.
+            look: gives how far delivery is, or what is being done; it is called only if something is told.
+            seconds: until the wait ends in any case; None: there is no limit.
         """
-        from .delivery.system import System
-
-        now = System.monotonic()
+        now = _monotonic()
         if self._began is None:
             self._began = now
             self._next = now + (_PATIENCE if self._is_terminal else _INTERVAL)
         if now < self._next:
             return
         self._next = now + (_PAUSE if self._is_terminal else _INTERVAL)
-        self._write(self._line(look(), now, now - self._began, seconds), self._is_shown)
+        done = look()
+        parts = [done] if isinstance(done, str) else self._delivery(done, now)
+        waited = now - self._began
+        limit = "" if seconds is None else f" of at most {waited + seconds:.0f} s ({self._hint})"
+        self._write(", ".join([*parts, f"{waited:.0f} s{limit}"]), self._is_shown)
         self._is_shown = self._is_terminal
 
     def clear(self) -> None:
@@ -254,7 +266,7 @@ class ProgressLine:
             self._write("", True)
             self._is_shown = False
 
-    def _line(self, progress: Progress, now: float, waited: float, seconds: float) -> str:
+    def _delivery(self, progress: Progress, now: float) -> list[str]:
         parts = [f"{counted(progress.results, 'result', 'is/are')} being delivered"]
         if progress.files:
             sent = f"{counted(progress.files, 'file')} ({size(progress.file_bytes)}) sent"
@@ -262,8 +274,44 @@ class ProgressLine:
             parts.append(f"{sent}, {size(rate)}/s" if rate else sent)
         if progress.is_away:
             parts.append("the back end is not reached")
-        parts.append(f"{waited:.0f} s of at most {waited + seconds:.0f} s ({self._hint})")
-        return ", ".join(parts)
+        return parts
+
+
+def command_progress() -> ProgressLine:
+    """The progress line of a command: on standard error, since scripts read what it prints."""
+    stream = sys.stderr
+
+    def write(line: str, renews: bool) -> None:
+        text = line and f"famacase: {line}"
+        if not stream.isatty():
+            print(text, file=stream, flush=True)
+            return
+        columns = shutil.get_terminal_size().columns - 1
+        # Over the line before, which may be longer.
+        print(f"\r{text[:columns]:<{columns}}{'' if text else chr(13)}", end="", file=stream, flush=True)
+
+    # Requests that are told would be cut into a line that is renewed.
+    told = logging.getLogger("famacase_pytest").isEnabledFor(logging.DEBUG)
+    return ProgressLine(write, is_terminal=stream.isatty() and not told)
+
+
+@contextlib.contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Tell what a command does if it takes long. Nothing else may be printed meanwhile."""
+    line, done = command_progress(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(_TICK):
+            line.show(lambda: what)
+
+    thread = threading.Thread(target=tell, name="famacase-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        line.clear()
 
 
 def write_progress(terminal: Any, line: str, renews: bool) -> None:

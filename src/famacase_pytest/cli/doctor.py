@@ -25,7 +25,7 @@ from ..settings.kinds import NEEDS_BACKEND
 from ..settings.model import Settings
 from ..settings.resolve import Effective, effective, resolve
 from ..settings.sources import ConfigFiles, Defaults, Inputs
-from ..summary import counted
+from ..summary import counted, telling
 
 if TYPE_CHECKING:
     from ..delivery.api.base import ReportingClient
@@ -91,7 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         0 if a run could be reported (with `--offline`: as far as can be told), else 1.
     """
-    found, problem = _probe(arguments.pytest_arguments)
+    with telling("loading pytest's plugins and conftest files"):
+        found, problem = _probe(arguments.pytest_arguments)
     checks = list(_versions(found))
     if problem:
         checks.append(Check("pytest", "plugins", FAILED, problem))
@@ -113,7 +114,11 @@ def run(arguments: argparse.Namespace) -> int:
         checks += _reports(settings, resolution.reason)
     # What keeps a session from reporting is known: no question to the back end would change it.
     if settings is not None and settings.needs_backend and settings.api_url is not None:
-        checks += _SKIPPED if arguments.offline else _back_end(settings)
+        if arguments.offline:
+            checks += _SKIPPED
+        else:
+            with telling(f"waiting for {settings.base_url}"):
+                checks += _back_end(settings)
         checks += _waiting(settings, Path(found.get("rootdir", Path.cwd())))
         checks = [check._replace(text=settings.tokens.scrubbed(check.text)) for check in checks]
     good = all(check.status != FAILED for check in checks)

@@ -7,13 +7,13 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import wiring
 from ..defects import waiting
-from ..delivery.api.retry import Clock
 from ..delivery.models import MIB, Waiting
 from ..delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailable
 from ..delivery.outbox.directory import is_private, sessions
@@ -24,8 +24,8 @@ from ..delivery.relay.main import open_api, open_loop
 from ..errors import FamacaseError, SettingsError
 from ..settings.address import host_of
 from ..settings.model import Settings
-from ..summary import counted
-from .settings import command_settings
+from ..summary import command_progress, counted
+from .settings import asking, command_settings
 
 # Seconds to wait for a session's lock, which another process may hold for a moment to check it.
 _LOCK_WAIT = 0.3
@@ -35,12 +35,6 @@ _DEADLINE = 24 * 3600.0
 
 # Rounds that may fail in a row, with growing pauses between them, while the back end answers.
 _ROUNDS = 6
-
-# Seconds between two updates of the progress line.
-_PAUSE = 0.2
-
-# Seconds between two lines of progress where there is no terminal.
-_INTERVAL = 15.0
 
 RunKey = tuple[str, int]
 
@@ -334,21 +328,26 @@ class _Sending:
             return
         runs = {(run.project, run.run_id): run for run in self._outbox.runs()}
         found = {}
-        with wiring.open_api(self._settings) as api:
-            for project in sorted({targets.get(project, project) for project, _ in counts}):
-                api.get_project(project)
-            for project, run_id in counts if self._target.run else ():
-                target = targets.get(project, project)
-                if self._target.run != "new":
-                    found[project, run_id] = int(str(self._target.run))
-                    api.get_run(target, found[project, run_id])
-                    continue
-                run = runs.get((project, run_id))
-                body = {"title": f"Resent from run {run_id}", "is_autotest": True}
-                if run is not None and run.body:
-                    body = with_environment(run._replace(project=target), api)
-                found[project, run_id] = created = api.create_run(target, body, str(uuid.uuid4()))
-                self._say(f"created run {created} of {target}, {self._url(target, created)}")
+        created = []
+        try:
+            with asking(self._settings) as api:
+                for project in sorted({targets.get(project, project) for project, _ in counts}):
+                    api.get_project(project)
+                for project, run_id in counts if self._target.run else ():
+                    target = targets.get(project, project)
+                    if self._target.run != "new":
+                        found[project, run_id] = int(str(self._target.run))
+                        api.get_run(target, found[project, run_id])
+                        continue
+                    run = runs.get((project, run_id))
+                    body = {"title": f"Resent from run {run_id}", "is_autotest": True}
+                    if run is not None and run.body:
+                        body = with_environment(run._replace(project=target), api)
+                    real = found[project, run_id] = api.create_run(target, body, str(uuid.uuid4()))
+                    created.append(f"created run {real} of {target}, {self._url(target, real)}")
+        finally:
+            for line in created:
+                self._say(line)
         for project, run_id in runs:
             if is_elsewhere or targets.get(project) != known.get(project):
                 ledger.forget_created(project, run_id)
@@ -397,10 +396,11 @@ class _Sending:
         api = open_api(briefing, cancelled, wiring.log_request)
         loop = open_loop(outbox, ledger, {**briefing, "flush_interval": 0.0}, api, cancelled)
         loop.delivery.completes = outbox.meta().get("ended") == "normal"
-        progress = _Progress(_results(counts), lambda: _results(outbox.count_pending(ledger)))
+        progress = command_progress()
+        look = partial(progress.show, partial(outbox.progress, ledger))
         loop.start()
         try:
-            loop.drain(_DEADLINE, threading.Event(), progress.show, rounds=_ROUNDS)
+            loop.drain(_DEADLINE, threading.Event(), look, rounds=_ROUNDS)
         except KeyboardInterrupt:
             progress.clear()
             self._say("interrupted. Results that were not delivered are kept.")
@@ -446,41 +446,3 @@ class _Sending:
 
     def _say(self, line: str) -> None:
         print(f"{self._outbox.directory.name}: {line}", flush=True)
-
-
-def _results(counts: Mapping[RunKey, Waiting]) -> int:
-    return sum(entry.results for entry in counts.values())
-
-
-class _Progress:
-    """Counts the delivered results: a line that is renewed on a terminal, elsewhere one now and then.
-
-    Args:
-        total: number of results to deliver.
-        left: counts the results that still wait.
-    """
-
-    def __init__(self, total: int, left: Callable[[], int]) -> None:
-        self._total = total
-        self._left = left
-        self._is_terminal = sys.stdout.isatty()
-        self._next = 0.0 if self._is_terminal else Clock.monotonic() + _INTERVAL
-        self._width = 0
-
-    def show(self) -> None:
-        """Update the line, unless it was updated just now."""
-        if Clock.monotonic() < self._next:
-            return
-        self._next = Clock.monotonic() + (_PAUSE if self._is_terminal else _INTERVAL)
-        line = f"{self._total - self._left()} of {counted(self._total, 'result')} delivered"
-        if not self._is_terminal:
-            print(line, flush=True)
-            return
-        print(f"\r{line:<{self._width}}", end="", flush=True)
-        self._width = len(line)
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self._width:
-            print(f"\r{'':<{self._width}}\r", end="", flush=True)
-            self._width = 0

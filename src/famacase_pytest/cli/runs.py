@@ -11,7 +11,7 @@ from .. import wiring
 from ..errors import SettingsError
 from ..settings.model import Settings
 from ..settings.sources import Value
-from .settings import command_settings
+from .settings import asking, command_settings
 
 if TYPE_CHECKING:
     from ..delivery.api.base import ReportingClient
@@ -60,7 +60,7 @@ def create(arguments: argparse.Namespace) -> int:
     tags = arguments.tags or _value(settings.run_tags)
     if tags:
         body["tags"] = [str(tag) for tag in tags]
-    with wiring.open_api(settings) as api:
+    with asking(settings) as api:
         environment = _environment(arguments, settings, api, project)
         if environment is not None:
             body["environment_id"] = environment
@@ -78,7 +78,7 @@ def complete(arguments: argparse.Namespace) -> int:
     """
     settings = command_settings()
     project = project_of(arguments, settings)
-    with wiring.open_api(settings) as api:
+    with asking(settings) as api:
         api.complete_run(project, arguments.run_id)
     print(wiring.run_url(settings, project, arguments.run_id))
     return 0

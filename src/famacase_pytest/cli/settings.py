@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .. import wiring
 from ..errors import SettingsError
 from ..settings.model import Settings
 from ..settings.resolve import resolve
 from ..settings.sources import ConfigFiles
+from ..summary import telling
+
+if TYPE_CHECKING:
+    from ..delivery.api.base import ReportingClient
+
+
+@contextlib.contextmanager
+def asking(settings: Settings) -> Iterator[ReportingClient]:
+    """The calls to the back end; it is told if an answer takes long, so nothing may be printed meanwhile."""
+    with telling(f"waiting for {settings.base_url}"), wiring.open_api(settings) as api:
+        yield api
 
 
 def command_settings(address: str | None = None) -> Settings:

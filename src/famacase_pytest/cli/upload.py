@@ -19,10 +19,11 @@ from ..delivery.outbox.store import Outbox
 from ..delivery.system import System
 from ..errors import SettingsError
 from ..settings.model import Settings
+from ..summary import counted, telling
 from .reports import IDS, read
 from .resend import Target, send
 from .runs import project_of
-from .settings import command_settings
+from .settings import asking, command_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     settings = command_settings()
     project = project_of(arguments, settings)
-    reports = [read(path) for path in arguments.paths]
+    with telling("reading the reports"):
+        reports = [read(path) for path in arguments.paths]
     # The same file given twice is one.
     results = {result.payload["id"]: result for report in reports for result in report.results}
     if not results:
@@ -75,7 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"The run has all of it already: {url}")
         else:
             scope = f"{key} {run_id}"
-            directory = _store(settings, project, run_id, list(results.values()), scope, not arguments.run_id)
+            stored = list(results.values())
+            with telling(f"storing {counted(len(stored), 'result')}"):
+                directory = _store(settings, project, run_id, stored, scope, not arguments.run_id)
             is_left = send(directory, settings, Target())
     if arguments.json:
         files = sum(len(result.files) for result in results.values())
@@ -100,7 +104,7 @@ def _open_run(settings: Settings, project: str, given: int | None, title: str, k
         title: of a new one.
         key: of a new one: the same reports make the same run.
     """
-    with wiring.open_api(settings) as api:
+    with asking(settings) as api:
         if given is None:
             body: dict[str, Any] = {"title": title, "is_autotest": True}
             given = api.create_run(project, body, key)

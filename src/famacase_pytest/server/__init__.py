@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import FamacaseError
+from ..summary import telling
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -80,7 +81,9 @@ def serve(settings: Settings) -> None:
         CannotServe: the port, the data or the projects cannot be used.
         ServerExtraMissing: see there.
     """
-    _needing_extra("serving").serve(settings)
+    with telling("starting the local back end"):
+        serving = _needing_extra("serving")
+    serving.serve(settings)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shlex
 import signal
@@ -13,9 +14,16 @@ from typing import Any
 
 import uvicorn
 
+from ..summary import telling
 from . import CannotServe, Settings
 from .app import create_app
 from .connections import LimitedProtocol
+
+_REMEDIES = {
+    errno.EADDRINUSE: "Stop what uses the port, or let --port 0 take a free one.",
+    errno.EADDRNOTAVAIL: "Give an address of this machine with --host, or 0.0.0.0 for all of them.",
+    errno.EACCES: "Give a --port of 1024 or above.",
+}
 
 _LOOPBACK = ("127.", "localhost", "::1")
 
@@ -37,20 +45,24 @@ def serve(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = host == "::" and socket.has_dualstack_ipv6()
     try:
+        # By itself: the error of the next call does not tell that it is this which failed.
+        socket.getaddrinfo(host or None, port, family)
         listener = socket.create_server((host, port), family=family, backlog=256, dualstack_ipv6=both)
-    except OSError as error:
-        if isinstance(error, socket.gaierror):
-            raise CannotServe(
-                f"The back end cannot listen on {host}: it is no address of this machine, and no name of one "
-                f"({error.strerror}). It did not start. Correct --host."
-            ) from error
+    except socket.gaierror as error:
         raise CannotServe(
-            f"The back end cannot listen on {host} port {port}: {error.strerror or error}. It did not start. "
-            "Stop what uses the port, or let --port 0 take a free one."
+            f"The back end cannot listen on {host}: it is neither an address nor the name of one "
+            f"({error.strerror}). It did not start. Correct --host."
+        ) from error
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotServe(
+            f"The back end cannot listen on {host} port {port}: {reason}. It did not start. "
+            f"{_REMEDIES.get(error.errno, 'Correct --host or --port.')}"
         ) from error
     with listener:
         try:
-            app = create_app(settings)
+            with telling(f"reading the data in {settings.data}"):
+                app = create_app(settings)
         except OSError as error:
             raise CannotServe(
                 f"{settings.data} cannot be used: {error.strerror or error}. The back end did not start. "
