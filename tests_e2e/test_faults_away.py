@@ -84,6 +84,7 @@ def test_gone_from_the_middle_on(watched, layer, resent, fault):
     (line,) = outcome.lines("results wait")
     assert line.startswith("famacase: 22 results wait in ")
     assert "no usable answer" in line
+    assert "[Errno" not in line
     assert line.endswith("Send them with: famacase resend")
     watched.alone()
     layer.up()

@@ -393,10 +393,10 @@ def test_options_of_pytest(project, layer, runs, arguments, away):
     project.write(test_one=SUITE)
     outcome = project.run(*arguments, leaves=[".famacase"] if away else ())
     assert outcome.code == 0
-    if "no:terminal" in arguments:
-        assert "famacase: " not in outcome.output
-    elif away:
+    if away:
         assert len(outcome.lines("famacase: 3 results wait in ")) == 1
+    elif "no:terminal" in arguments:
+        assert "famacase: " not in outcome.output
     else:
         assert outcome.notices == []
     if not away:

@@ -47,6 +47,7 @@ def test_results_for_a_run_that_is_not_there_wait(watched, runs):
     said, waiting = outcome.notices
     assert "Project SMOKE has no run 999999. Correct FAMACASE_TESTOPS_RUN_ID" in said
     assert waiting.startswith("famacase: 2 results wait in ")
+    assert waiting.endswith(" with: famacase resend --project CODE or --to-run ID or --to-run new).")
     assert watched.resend(leaves=None).code == 1
     sent = watched.resend("--to-run", "new")
     assert sent.code == 0, sent.output
@@ -61,7 +62,8 @@ def test_results_for_a_run_that_is_completed_wait(watched, completed, runs):
     said, waiting = outcome.notices
     assert f"Run {completed} of project SMOKE is completed already" in said
     assert waiting.startswith("famacase: 2 results wait in ")
-    assert "famacase resend --to-run new" in waiting
+    # Once, and not as if the same command would do.
+    assert waiting.endswith(" They go elsewhere with: famacase resend --to-run ID or --to-run new).")
     assert watched.resend("--to-run", "new").code == 0
     assert runs.only()["stats"] == {"passed": 2}
 

@@ -108,10 +108,13 @@ def ending(
         verb = counted(left.waiting, "result", "is/are")
         yield Line(f"{verb} being delivered in the background to {where}")
     elif left.waiting or left.open_runs or left.rejected:
-        reason = f" ({left.reason})" if left.reason else ""
+        reason = (left.reason or "").rstrip(".").replace("famacase resend", command)
+        why = f" ({reason})" if reason else ""
+        # The reason names the command where the target has to be another one.
+        remedy = "" if command in reason else f" Send them with: {command}"
         waits = counted(left.waiting, "result", "waits/wait")
         what = waits if left.waiting else "a run waits to be completed"
-        yield Line(f"{what} in {outbox}{reason}. Send them with: {command}", good=False)
+        yield Line(f"{what} in {outbox}{why}.{remedy}", good=False)
 
 
 def _details(left: Leftovers, titles: str, seconds: float) -> Line:
@@ -140,7 +143,8 @@ def shortened(title: str) -> str:
 class Notices:
     """Lines for the user, printed where pytest has a place for them.
 
-    They do not go through Python's warnings: under ``-W error`` those would fail a suite that passes. An
+    Without a terminal reporter (``-p no:terminal``, or not yet) they are logged. They do not go through
+    Python's warnings: under ``-W error`` those would fail a suite that passes. An
     xdist worker prints nothing; what it has to say goes to the controller.
 
     Args:
@@ -188,9 +192,9 @@ class Notices:
         shown = [
             line for line in lines if not line.good or verbosity >= 0 or (verbosity == -1 and not line.detail)
         ]
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        reporter = self._reporter()
         if shown and verbosity >= 0 and reporter is not None and not self.is_silent:
-            reporter.section("famacase")
+            reporter.write_sep("=", "famacase")
         self.print()
         for line in shown:
             if not line.detail:
@@ -199,22 +203,28 @@ class Notices:
                 reporter.write_line(f"  {self._text(line.text)}")
 
     def say(self, line: str) -> None:
-        """Print a line now, wherever pytest is; before it has a terminal reporter, on standard error."""
-        if self._config.pluginmanager.get_plugin("terminalreporter") is not None:
-            self.show(line, good=True)
-        elif not self.is_silent:
-            print(f"famacase: {self._text(line)}", file=sys.stderr, flush=True)
+        """Print a line now, wherever pytest is."""
+        # Before pytest has a reporter, only a warning is sure to be seen.
+        self.show(line, good=self._reporter() is not None)
 
     def show(self, line: str, *, good: bool = False) -> None:
-        """Print a line now.
+        """Print a line now; without pytest's reporter it is logged.
 
         Args:
             line: without the name of this package.
             good: whether it tells of no trouble.
         """
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and not self.is_silent:
-            reporter.write_line(f"famacase: {self._text(line)}", **({} if good else {"yellow": True}))
+        if self.is_silent:
+            return
+        text, reporter = f"famacase: {self._text(line)}", self._reporter()
+        if reporter is not None:
+            reporter.write_line(text, **({} if good else {"yellow": True}))
+        else:
+            log = logging.getLogger("famacase_pytest")
+            log.log(logging.INFO if good else logging.WARNING, "%s", text)
+
+    def _reporter(self) -> Any:
+        return self._config.pluginmanager.get_plugin("terminalreporter")
 
     def _text(self, line: str) -> str:
         # A server's text, or a title, may hold control characters.

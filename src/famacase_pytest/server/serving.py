@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotServe(
             f"The back end cannot listen on {host} port {port}: {reason}. It did not start. "
-            f"{_REMEDIES.get(error.errno, 'Correct --host or --port.')}"
+            f"{_REMEDIES.get(error.errno or 0, 'Correct --host or --port.')}"
         ) from error
     with listener:
         try:

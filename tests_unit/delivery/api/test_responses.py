@@ -43,8 +43,7 @@ def test_a_message_has_its_three_parts(api, server):
     assert str(caught.value) == (
         "POST /projects/SMOKE/runs/7/results at famacase.test was answered with 409 "
         "(Run 7 is complete). Its results were not stored. If the run is complete: jobs that share one "
-        "run need FAMACASE_TESTOPS_RUN_COMPLETE=false, and complete it once when all have ended; what is "
-        "left goes to another run with: famacase resend --to-run new."
+        "run need FAMACASE_TESTOPS_RUN_COMPLETE=false, and complete it once when all have ended."
     )
 
 

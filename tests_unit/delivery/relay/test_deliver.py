@@ -146,6 +146,9 @@ def test_a_run_that_takes_nothing_is_stopped_and_the_others_go_on(make_relay, st
     assert (relay.api.completed, relay.ledger.rejected()) == ([("Q", 2)], [])
     (entry,) = relay.ledger.state()["blocked"]
     assert (entry["project"], entry["run"], entry["status"]) == ("P", 1, status)
+    ways = {404: "--project CODE or --to-run ID or --to-run new.", 409: "--to-run ID or --to-run new."}
+    way = f"They go elsewhere with: famacase resend {ways.get(status)}"
+    assert entry["message"].endswith(way) == (status in ways)
     # One request was enough, also for what comes later.
     relay.put("p-late")
     relay.rounds()
@@ -206,7 +209,7 @@ def test_a_run_whose_creation_was_not_answered_is_not_created_twice(relay, outbo
     assert [call.key for call in relay.api.named("create_run")] == ["key-1", "key-1"]
 
 
-@pytest.mark.parametrize("status", [403, 422])
+@pytest.mark.parametrize("status", [403, 404, 422])
 @pytest.mark.parametrize("fatal", ["create_run", "environment_id"])
 def test_a_run_that_cannot_be_created_is_blocked(relay, outbox, fatal, status):
     outbox.add_run(Run("P", -1, {"title": "t"}, "key-1", environment_slug="staging"))
@@ -216,6 +219,8 @@ def test_a_run_that_cannot_be_created_is_blocked(relay, outbox, fatal, status):
     relay.rounds()
     assert relay.left() == ["a"]
     assert relay.delivery.blocked["P", -1].status == status
+    (entry,) = relay.ledger.state()["blocked"]
+    assert entry["message"].endswith(" famacase resend --project CODE.") == (status == 404)
 
 
 def test_results_of_a_run_that_nobody_knows_are_kept(relay):

@@ -454,4 +454,5 @@ def _describe(error: BaseException) -> str:
     chain = list(_chain(error))
     inmost = chain[-1]
     text = re.sub(r"^<?[\w.]+(\([^)]*\)| object at \w+>?): ", "", str(inmost)) or type(inmost).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text)
     return f"the proxy: {text}" if any(isinstance(one, ProxyError) for one in chain) else text

@@ -40,8 +40,7 @@ _REMEDIES = {
     407: "Put the proxy's credentials into HTTPS_PROXY or HTTP_PROXY, or the host into NO_PROXY.",
     409: (
         "If the run is complete: jobs that share one run need FAMACASE_TESTOPS_RUN_COMPLETE=false, and "
-        "complete it once when all have ended; what is left goes to another run with: famacase resend "
-        "--to-run new."
+        "complete it once when all have ended."
     ),
     413: "Send less at a time: a smaller FAMACASE_TESTOPS_BATCH_SIZE, smaller attachments.",
 }

@@ -334,10 +334,22 @@ class Delivery:
         self.blocked[key] = error
         self._ledger.set_state(
             blocked=[
-                {"project": project, "run": run_id, "status": error.status, "message": str(error)}
+                {
+                    "project": project,
+                    "run": run_id,
+                    "status": error.status,
+                    "message": f"{error}{self._elsewhere(project, run_id, error)}",
+                }
                 for (project, run_id), error in self.blocked.items()
             ]
         )
+
+    def _elsewhere(self, project: str, run_id: int, error: Refused) -> str:
+        """How the results get to another place, where the run or the project is the wrong one."""
+        targets = ["--project CODE"] if error.status == 404 else []
+        if error.status in (404, 409) and self._ledger.real_run(project, run_id):
+            targets += ["--to-run ID", "--to-run new"]
+        return f" They go elsewhere with: famacase resend {' or '.join(targets)}." if targets else ""
 
 
 def _run_of(item: Item) -> RunKey:
