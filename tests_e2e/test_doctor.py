@@ -58,6 +58,8 @@ def test_all_is_well(doctor, project, layer, runs):
         assert line in outcome.output.splitlines(), line
     assert outcome.lines("  ok       environment staging: number ")
     assert outcome.lines("  ok       rows: ")[0].endswith(" fit")
+    assert outcome.lines("it is left out") == []
+    assert outcome.lines(" others have their defaults, or are not set (--all shows them)")
     assert outcome.lines("Put -p famacase into addopts to save the time that takes")
     assert outcome.output.endswith("A run can be reported.\n")
     assert runs.new() == []
@@ -72,11 +74,16 @@ def test_what_only_the_suite_says_counts_too(examine, project):
     )
     ini = "[pytest]\naddopts = -p famacase --famacase-root-suite=Flagged\n"
     (project.directory / "pytest.ini").write_text(ini, encoding="utf-8")
-    document = examine(FAMACASE_TESTOPS_PROJECT=None)
+    build = {"GITHUB_ACTIONS": "true", "GITHUB_WORKFLOW": "Nightly"}
+    document = examine(FAMACASE_TESTOPS_PROJECT=None, **build)
     assert document["ok"], document
     given = {entry["name"]: entry for entry in document["settings"]}
     assert given["FAMACASE_ROOT_SUITE"]["source"] == "--famacase-root-suite on the command line"
     assert "pytest_famacase_defaults" in given["FAMACASE_TESTOPS_PROJECT"]["source"]
+    of_build = {"value": '"Nightly"', "source": "GITHUB_ACTIONS in the environment", "over": []}
+    assert given["FAMACASE_TESTOPS_RUN_TITLE"] == {"name": "FAMACASE_TESTOPS_RUN_TITLE", **of_build}
+    default = {"value": "30", "source": "default", "over": []}
+    assert given["FAMACASE_TIMEOUT"] == {"name": "FAMACASE_TIMEOUT", **default}
     assert document["named"]["plugins"]["text"] == "famacase is loaded before qase_pytest"
 
 

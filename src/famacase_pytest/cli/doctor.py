@@ -23,7 +23,7 @@ from ..errors import ApiError, SettingsError, Unreachable
 from ..settings.address import host_of
 from ..settings.kinds import NEEDS_BACKEND
 from ..settings.model import Settings
-from ..settings.resolve import Effective, effective, resolve
+from ..settings.resolve import DEFAULT, Effective, effective, resolve
 from ..settings.sources import ConfigFiles, Defaults, Inputs
 from ..summary import counted, telling
 
@@ -76,6 +76,7 @@ class Check(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `doctor`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--all", action="store_true", help="show the settings that no source gives, too")
     parser.add_argument("--offline", action="store_true", help="ask no back end")
     parser.add_argument(
         "pytest_arguments",
@@ -102,7 +103,6 @@ def run(arguments: argparse.Namespace) -> int:
     givers = " or ".join(found.get("defaults_of", ()))
     defaults = Defaults(document, f"pytest_famacase_defaults of {givers}") if document else Defaults()
     options = found.get("options", {})
-    given = effective(Inputs(os.environ, options, files, defaults))
     settings = None
     try:
         resolution = resolve(os.environ, options, files, found.get("known", ()), defaults=defaults)
@@ -112,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = resolution.settings
         checks += [Check("settings", "values", WARNING, line) for line in resolution.warnings]
         checks += _reports(settings, resolution.reason)
+    effects = effective(Inputs(os.environ, options, files, defaults), settings)
     # What keeps a session from reporting is known: no question to the back end would change it.
     if settings is not None and settings.needs_backend and settings.api_url is not None:
         if arguments.offline:
@@ -123,9 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
         checks = [check._replace(text=settings.tokens.scrubbed(check.text)) for check in checks]
     good = all(check.status != FAILED for check in checks)
     if arguments.json:
-        print(json.dumps(_document(good, given, checks), indent=2))
+        print(json.dumps(_document(good, effects, checks), indent=2))
     else:
-        for line in _page(good, given, checks, arguments.offline):
+        for line in (*_settings(effects, arguments.all), *_page(good, checks, arguments.offline)):
             print(line)
     return 0 if good else 1
 
@@ -392,13 +393,20 @@ def _clock(date: str) -> Iterator[Check]:
 # How it is shown
 
 
-def _page(good: bool, given: list[Effective], checks: list[Check], offline: bool) -> Iterator[str]:
-    yield "settings that are given"
-    for entry in given:
+def _settings(effects: list[Effective], all_: bool) -> Iterator[str]:
+    given = [entry for entry in effects if entry.source != DEFAULT]
+    yield "settings" if all_ else "settings that are given"
+    for entry in effects if all_ else given:
         over = f" (over {', '.join(entry.over)})" if entry.over else ""
-        yield f"  {entry.name} = {entry.value}  from {entry.source}{over}"
-    if not given:
-        yield "  none"
+        source = "by default" if entry.source == DEFAULT else f"from {entry.source}"
+        yield (
+            f"  {entry.name} = {entry.value}  {source}{over}" if entry.value else f"  {entry.name} is not set"
+        )
+    if not all_:
+        yield f"  {len(effects) - len(given)} others have their defaults, or are not set (--all shows them)"
+
+
+def _page(good: bool, checks: list[Check], offline: bool) -> Iterator[str]:
     section = ""
     for check in _shortened(checks):
         if check.section != section:
@@ -422,9 +430,9 @@ def _shortened(checks: list[Check]) -> Iterator[Check]:
             yield Check("patches", "rows", OK, f"{len(fitting)} fit")
 
 
-def _document(good: bool, given: list[Effective], checks: list[Check]) -> dict[str, Any]:
+def _document(good: bool, effects: list[Effective], checks: list[Check]) -> dict[str, Any]:
     return {
         "ok": good,
-        "settings": [entry._asdict() for entry in given],
+        "settings": [entry._asdict() for entry in effects],
         "checks": [check._asdict() for check in checks],
     }

@@ -31,6 +31,8 @@ from .tokens import Tokens, read_tokens
 
 _LONGEST_SHOWN = 80
 
+DEFAULT = str(BY_DEFAULT)
+
 ELSEWHERE = frozenset(
     {
         "API_URL",
@@ -136,12 +138,12 @@ def resolve(
 
 
 class Effective(NamedTuple):
-    """A setting that some source gives.
+    """A setting, and where it comes from.
 
     Attributes:
         name: of the variable; of a setting that only files have, the path of the key.
-        value: as it is shown; a token is not.
-        source: where it stands.
+        value: as it is shown; a token is not. "" if it is not set and has no default.
+        source: where it stands; `DEFAULT` if no source gives it.
         over: the sources with other values that it beats.
     """
 
@@ -151,21 +153,34 @@ class Effective(NamedTuple):
     over: tuple[str, ...] = ()
 
 
-def effective(inputs: Inputs) -> list[Effective]:
-    """Every setting that some source gives, with what it beats, as far as both can be told without effort.
+def effective(inputs: Inputs, settings: Settings | None) -> list[Effective]:
+    """Every setting, with what it beats, as far as both can be told without effort.
 
     Address and token have a precedence of their own: what counts of them is in the `Settings`.
+
+    Args:
+        inputs: all sources.
+        settings: what was made of them; the build of a CI service gives some. None if nothing could be.
     """
+    of_build = {}
+    if settings is not None:
+        of_build = {
+            "TESTOPS_RUN_TITLE": settings.run_title,
+            "TESTOPS_RUN_DESCRIPTION": settings.run_description,
+        }
     found = []
     for row in ROWS:
+        name = f"FAMACASE_{row.name}" if row.in_environment else row.path
         # Any of Famacase's sources beats any of Qase's.
         orders = ((FAMACASE,), (QASE,)) if row.name in ELSEWHERE else ((),)
         values = [value for products in orders for _, value in candidates((row,), inputs, *products)]
-        if values:
-            first, *rest = values
-            name = f"FAMACASE_{row.name}" if row.in_environment else row.path
-            text = "***" if row.secret else shown(first.value)
-            found.append(Effective(name, text, str(first.source), tuple(str(value.source) for value in rest)))
+        values = values or list(filter(None, [of_build.get(row.name)]))
+        if not values:
+            found.append(Effective(name, row.default.replace("`", ""), DEFAULT))
+            continue
+        first, *rest = values
+        text = "***" if row.secret else shown(first.value)
+        found.append(Effective(name, text, str(first.source), tuple(str(value.source) for value in rest)))
     return found
 
 

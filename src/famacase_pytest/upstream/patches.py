@@ -295,7 +295,10 @@ def mismatch(row: Patch, bindings: Bindings) -> str | None:
     except (ImportError, AttributeError) as error:
         return f"it is not there ({error})"
     if row.adds:
-        return "it is there by now" if attribute in vars(owner) else None
+        there = vars(owner).get(attribute)
+        # Of an early row it may be ours, as where a session is only looked at.
+        is_ours = getattr(there, "__module__", "").startswith("famacase_pytest.")
+        return None if there is None or is_ours else "it is there by now"
     try:
         old = inspect.getattr_static(owner, attribute)
     except AttributeError:
