@@ -15,6 +15,7 @@ from .models import Attachment, CapturedResult, Outcome, StoredFile, clean_name
 from .outbox.database import OutboxUnavailable
 from .outbox.store import IN_PROGRESS
 from .outbox.writer import Writer
+from .packing import packed
 
 if TYPE_CHECKING:
     from .screening import Screening
@@ -204,8 +205,6 @@ class Transport:
         left = []
         for code, run_id, result in held:
             if self._problem_of(code, run_id, result):
-                from .relay.unstored import packed
-
                 left.append(packed(code, run_id, result))
         return left
 

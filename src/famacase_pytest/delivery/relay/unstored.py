@@ -1,31 +1,18 @@
-"""Results that no disk has room for: how they travel to the relay, which sends them from memory."""
+"""Results that no disk has room for: the relay gets them over its pipe and sends them from memory."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import uuid
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from typing import Any, Callable
 
-from ...errors import PASSING, ApiError, Rejected
+from ...errors import ApiError, Rejected
 from ..api.base import ReportingClient
-from ..models import (
-    Attachment,
-    CapturedResult,
-    Fingerprint,
-    Part,
-    Run,
-    StoredFile,
-    clean_mime_type,
-    clean_name,
-    reason_of,
-    sendable,
-)
-from ..outbox.blobs import check_size, read_file
+from ..models import Fingerprint, Part, Run
 from ..outbox.ledger import Upload
 from ..system import System
 from .deliver import RunKey, failure_of, with_environment, with_files
@@ -33,40 +20,6 @@ from .uploads import Received, upload_parts
 
 # Results in one request.
 _BATCH = 50
-
-
-def packed(code: str, run_id: int, result: CapturedResult) -> dict[str, Any]:
-    """A result with the contents of its files, as it travels over the pipe to the relay."""
-    files = [_packed_file(source, result.copies.get(source.ref)) for source in result.files]
-    return {"project": code, "run_id": run_id, "payload": System.dumps(result.payload), "files": files}
-
-
-def _packed_file(source: Attachment, copied: StoredFile | None) -> dict[str, Any]:
-    name = clean_name(source.file_name)
-    packed = {"ref": source.ref, "file_name": name, "mime_type": clean_mime_type(source.mime_type, name)}
-    try:
-        content = b64encode(_content_of(source, copied)).decode()
-    except PASSING:
-        raise
-    except BaseException as error:  # noqa: BLE001 (a guard of a suite may raise anything; it is told)
-        return {**packed, "content": None, "problem": sendable(reason_of(error))}
-    return {**packed, "content": content, "problem": None}
-
-
-def _content_of(source: Attachment, copied: StoredFile | None) -> bytes:
-    """The bytes of a file: of its copy if there is one, else as it is now.
-
-    Raises:
-        OSError, ValueError, Unstorable: it cannot be read, or is too large.
-    """
-    if copied is not None and not copied.problem:
-        with contextlib.suppress(OSError), copied.open() as stored:
-            return stored.read()
-    if source.content is not None:
-        check_size(len(source.content))
-        return source.content
-    assert source.path is not None
-    return read_file(source.path)[0]
 
 
 class UnstoredResults:
@@ -88,7 +41,7 @@ class UnstoredResults:
         """Send the results of an order.
 
         Args:
-            order: ``results``, each as `packed` gives it, and the session's ``runs``.
+            order: ``results``, each as `delivery.packing` makes it, and the session's ``runs``.
             real_run: gives the back end's id of a session's run, creating it if need be; raises ApiError.
 
         Returns:
