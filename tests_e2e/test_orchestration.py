@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import textwrap
+import time
 
 import pytest
 import requests
@@ -440,6 +441,28 @@ def test_ctrl_c_ends_what_was_started_and_reports_what_there_is(suite, layer, ap
     assert result["execution"]["status"] == "invalid"
     assert result["message"].startswith("the session was interrupted: KeyboardInterrupt after ")
     assert statuses(result) == [("child", "passed"), ("last", "passed")]
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_ctrl_c_leaves_nothing_in_progress_where_workers_are_killed(suite, layer, api, interrupts):
+    watched = Watched(suite.project)
+    suite.write("events/first.py", "def hang(gate): gate('middle')")
+    suite.describe("soak", {"name": "hang"}, total_seconds=3600)
+    session = suite.project.start("--run-orch=soak", "-n", "1")
+    watched.wait_at("middle")
+    # It is there before it ends.
+    layer.wait_for("createResults", answered=True)
+    for _ in range(interrupts):
+        os.kill(session.pid, signal.SIGINT)
+        time.sleep(0.5)
+    # After the second one nobody waits for the worker's death but the relay.
+    suite.project.finish(session, leaves=None)
+    watched.alone()
+    (created,) = layer.exchanges("createRun")
+    (result,) = api.list_results("SMOKE", json.loads(created.answer)["id"])
+    assert result["execution"]["status"] == "invalid"
+    assert result["message"].startswith("the process ended after ")
+    assert not watched.outbox.exists()
 
 
 def test_a_failure_that_stops_and_events_of_the_end(suite, runs):

@@ -143,7 +143,12 @@ class ReportingHooks:
         with self._session.guarded():
             self._session.before_tests()
         self._session.check_target()
-        return (yield)
+        try:
+            return (yield)
+        except KeyboardInterrupt:
+            # A second one may come before pytest has noted the first, and then it ends with status 0.
+            self._session.was_interrupted = True
+            raise
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:

@@ -119,6 +119,7 @@ class Session:
         self._guard = _Guard(self)
         self._job_files = JobFiles(settings, self.notices.add)
         self._hooks = Hooks(config, self.notices.add)
+        self.was_interrupted = False
         # The test that runs, or ran last.
         self.item: pytest.Item | None = None
         # Registered when they are needed: a suite without attached files is not to pay for them.
@@ -445,7 +446,10 @@ class Session:
                 partial(write_progress, terminal), is_terminal=terminal.isatty, hint="Ctrl-C stops waiting"
             )
             self._controller.on_wait = self._progress.show
-        interrupted = exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+        interrupted = self.was_interrupted or exitstatus in (
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+        )
         self._controller.note_end("interrupted" if interrupted else "normal")
         if self._defects is not None and not interrupted:
             self._file_defects(self._defects, self._controller)
@@ -501,6 +505,8 @@ class Session:
             return
         if not self._is_worker:
             # Of a worker: by its controller, or, where that died, reported by the relay.
+            if self._controller is not None:
+                self._controller.finish_in_progress()
             self._transport.forget_begun()
         self._transport.teardown_ended()
         if self._put_off is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ApiError, Refused
 from .models import CapturedResult, Item, Outcome, Progress, Run
 from .outbox.database import OutboxUnavailable
-from .outbox.store import Outbox, account, finish, is_anything_left
+from .outbox.store import Outbox, account, finish, finish_in_progress, has_in_progress, is_anything_left
 from .outbox.writer import Writer
 from .questions import Questions
 from .relay.process import RelayProcess
@@ -274,10 +274,22 @@ class ControllerTransport(Transport):
         """
         self._ended = how
 
+    def finish_in_progress(self) -> None:
+        """Report how a session that was interrupted has left what is in progress at the back end."""
+        outbox = self._outbox
+        if outbox is None or self._ended == "normal":
+            return
+        finished: list[int] = []
+        self._note(lambda: finished.append(finish_in_progress(outbox)))
+        if any(finished):
+            self._drained = False
+        self._rest()
+
     def complete_run(self, code: str, run_id: int, *, publish: bool = False) -> bool:
         """See `Transport`; waits for the relay to deliver."""
         if self._is_withdrawn:
             return False
+        self.finish_in_progress()
         self._send_unstored()
         if self._lost:
             self.drain()
@@ -377,6 +389,8 @@ class ControllerTransport(Transport):
                 self._outbox.drop_all_unfinished()
             # Nobody waits: the relay goes on by itself, as long as the usual deadline, and cleans up.
             self._relay.leave()
+        elif self._is_at_work():
+            self._relay.leave(abandoned=True)
         else:
             self._rest()
             if not self._has_ended:
@@ -389,6 +403,14 @@ class ControllerTransport(Transport):
                     if self._left_nothing():
                         self._outbox.remove()
         self._outbox.close()
+
+    def _is_at_work(self) -> bool:
+        """Whether a worker that Ctrl-C has left behind goes on to say that its test is in progress."""
+        if self._ended == "normal" or self._has_ended or self._outbox is None:
+            return False
+        with contextlib.suppress(OutboxUnavailable):
+            return has_in_progress(self._outbox)
+        return False
 
     def _go_without(self, error: ApiError) -> None:
         if not self._has_relay():

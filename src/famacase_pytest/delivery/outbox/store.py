@@ -536,6 +536,19 @@ def finish_all(outbox: Outbox) -> None:
         finish(outbox, item, "invalid", _seconds_of(item) if _is_in_progress(item) else PROCESS_ENDED)
 
 
+def has_in_progress(outbox: Outbox) -> bool:
+    """Whether the back end has results as in progress."""
+    return any(map(_is_in_progress, outbox.unfinished()))
+
+
+def finish_in_progress(outbox: Outbox) -> int:
+    """Finish, as ``invalid``, what the back end has as in progress; returns how many results that are."""
+    items = [item for item in outbox.unfinished() if _is_in_progress(item)]
+    for item in items:
+        finish(outbox, item, "invalid", _seconds_of(item))
+    return len(items)
+
+
 def _is_in_progress(item: Item) -> bool:
     """Whether a begun result was also put, while its test went on."""
     if IN_PROGRESS not in item.payload:

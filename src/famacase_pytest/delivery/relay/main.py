@@ -14,7 +14,7 @@ The session's orders are lines of JSON, with a ``number`` and the word ``do``:
     results          results, seconds                -> delivered, problems   (what no disk has room for)
     complete         project, run_id, publish        -> completed, url        (what no outbox notes)
     end              account (whether it is wanted)  -> account
-    stop, leave                                         are not answered
+    stop, leave, abandon                                are not answered
 
 An answer bears the number; one to a call that has failed has ``error`` instead. With ``debug`` in the
 briefing ``requests`` are in it: a line for each request to the back end since the answer before.
@@ -81,6 +81,7 @@ class _Orders:
         self.closed = False
         self.end: dict[str, Any] | None = None
         self.left_alone = False
+        self.is_abandoned = False
         self.stop = threading.Event()
         threading.Thread(target=self._read, name="famacase-orders", daemon=True).start()
 
@@ -96,6 +97,8 @@ class _Orders:
                     self.end = order
                 elif order["do"] == "leave":
                     self.left_alone = True
+                elif order["do"] == "abandon":
+                    self.is_abandoned = True
                 else:
                     self._orders.append(order)
                 self._condition.notify_all()
@@ -108,6 +111,8 @@ class _Orders:
         """Whether the session's process died. The pipe alone does not tell: a test's child can hold it."""
         if self.end or self.left_alone:
             return False
+        if self.is_abandoned:
+            return True
         # On Windows no test can fork, so there the pipe's end does tell.
         return self.closed if sys.platform == "win32" else not is_running(self._parent)
 

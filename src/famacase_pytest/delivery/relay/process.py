@@ -186,10 +186,14 @@ class RelayProcess:
         if self._link is not None and System.getpid() == self._owner:
             self._link.reap()
 
-    def leave(self) -> None:
-        """Let it finish by itself, when nobody waits for it."""
+    def leave(self, *, abandoned: bool = False) -> None:
+        """Let it finish by itself, when nobody waits for it.
+
+        Args:
+            abandoned: whether it is to go on as if the session had died: its workers may still be at work.
+        """
         if System.getpid() == self._owner:
-            self.tell("leave")
+            self.tell("abandon" if abandoned else "leave")
             self._drop()
 
     def end(self, seconds: float, *, account: bool = False) -> dict[str, Any] | None:
