@@ -226,20 +226,20 @@ def test_a_hook_that_raises_is_named_once_and_reporting_goes_on(project, runs, w
             raise RuntimeError("at each result")
 
         def pytest_famacase_run_finished(run):
-            raise RuntimeError("at the end")
+            raise SystemExit("at the end")  # as sys.exit() does
         """,
         test_one="def test_one(): pass\ndef test_two(): pass\ndef test_three(): pass",
     )
     outcome = project.run(f"-n{workers}", "-p", "broken", PYTHONPATH=str(project.directory))
     assert outcome.code == 0
     told = [
-        ("pytest_famacase_run_started", "at the start"),
-        ("pytest_famacase_result", "at each result"),
-        ("pytest_famacase_run_finished", "at the end"),
+        ("pytest_famacase_run_started", "RuntimeError: at the start"),
+        ("pytest_famacase_result", "RuntimeError: at each result"),
+        ("pytest_famacase_run_finished", "SystemExit: at the end"),
     ]
     assert len(outcome.notices) == len(told), outcome.notices
     for (hook, text), line in zip(told, outcome.notices):
-        assert line.startswith(f"famacase: the hook {hook} of broken raised RuntimeError: {text}. ")
+        assert line.startswith(f"famacase: the hook {hook} of broken raised {text}. ")
     run = runs.only()
     assert run["status"] == "completed"
     assert sorted(runs.by_title(run)) == ["test_one", "test_three", "test_two"]

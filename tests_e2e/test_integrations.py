@@ -225,6 +225,7 @@ def test_an_entry_point_is_a_name(noting, tmp_path):
 def test_a_name_that_stands_for_nothing_ends_the_session(noting):
     for name, said in (
         ("nowhere.Integration", "there is no module nowhere"),
+        ("slak", "there is no module slak; did you mean slack?"),
         ("json", "one has to be chosen (none)"),
         ("noting.totals", "which is no integration"),
     ):

@@ -264,11 +264,14 @@ def test_from_another_directory(suite):
     [
         ({"name": "pinh"}, "no function 'pinh'. Did you mean ping?"),
         ({"name": "ping", "params": {"bal": 1}}, "ping does not take 'bal'. Did you mean ball?"),
+        ({"name": "later"}, "later is a coroutine or a generator, of which a call runs nothing."),
         ({"name": "ping"}, "'ball' is neither a fixture nor one of the params."),
     ],
 )
 def test_what_an_event_lacks_is_named_with_its_line_before_anything_runs(suite, event, problem):
-    suite.write("events/first.py", "def ping(ball): open('ran', 'w')\ndef pong(): open('ran', 'w')")
+    suite.write(
+        "events/first.py", "def ping(ball): open('ran', 'w')\ndef pong(): pass\nasync def later(): pass"
+    )
     suite.write("conftest.py", "import pytest\n@pytest.fixture\ndef balls(): pass")
     suite.describe("soak", {"name": "pong"}, event)
     suite.describe("other", {"name": "pong"})

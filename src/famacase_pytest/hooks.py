@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .errors import PASSING, SettingsError
+from .errors import SettingsError
 from .settings.sources import Defaults
 
 
@@ -80,9 +80,9 @@ class Hooks:
         caller = _hook(node, name)
         try:
             return caller(**arguments)
-        except PASSING:
+        except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as error:  # noqa: BLE001 (the code of others; it is told)
+        except BaseException as error:  # noqa: BLE001 (the code of others, which may call sys.exit; it is told)
             self._say(name, _plugin_of(error, caller), f"raised {type(error).__name__}: {error}")
             return None
 

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -47,16 +48,16 @@ def resolve_class(name: str, base: type[T], *, setting: str, directory: Path) ->
     return found
 
 
-def load(name: str, *, setting: str, directory: Path) -> object:
+def load(name: str, *, setting: str, directory: Path, known: Collection[str] = ()) -> object:
     """Import what a name stands for: the module of a file, a module, or an object in a module.
 
-    Arguments and exceptions as for `resolve_class`.
+    Arguments and exceptions as for `resolve_class`; ``known`` are other names that may have been meant.
     """
     file = _file(name, directory)
     try:
         if file is not None:
             return _module_of(file)
-        return _object_at(name, directory)
+        return _object_at(name, directory, known)
     except PASSING:
         raise
     except BaseException as error:  # the code of others may raise anything
@@ -100,7 +101,7 @@ def _module_of(file: Path) -> ModuleType:
     return module
 
 
-def _object_at(path: str, directory: Path) -> object:
+def _object_at(path: str, directory: Path, known: Collection[str]) -> object:
     """The module at a dotted path, or the object in the longest part of it that is a module."""
     if not all(part.isidentifier() for part in path.split(".")):
         raise _NotFound("there is no such file, and it is no dotted path")
@@ -118,10 +119,18 @@ def _object_at(path: str, directory: Path) -> object:
             raise
         for part in parts[length:]:
             if not hasattr(found, part):
-                raise _NotFound(f"{module} has no {part}")
+                raise _NotFound(f"{module} has no {part}{_nearest(part, dir(found))}")
             found = getattr(found, part)
         return found
-    raise _NotFound(f"there is no module {parts[0]}")
+    raise _NotFound(f"there is no module {parts[0]}{_nearest(path, known)}")
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    # Imported late: only a mistake needs it.
+    import difflib
+
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _append(directory: Path) -> None:

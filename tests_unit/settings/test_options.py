@@ -71,6 +71,15 @@ def test_all_are_registered_as_text_without_default(upstream: tuple[Option, ...]
         if row.flag:
             given = vars(parser.parse_known_args([f"--famacase-{row.flag}=x y"]))
             assert given[f"famacase_{row.destination}"] == "x y"
+    lists = [
+        "--famacase-integrations=a",
+        "--famacase-integrations",
+        "b,c",
+        "--famacase-mode=x",
+        "--famacase-mode=y",
+    ]
+    given = vars(parser.parse_known_args(lists))
+    assert (given["famacase_integrations"], given["famacase_mode"]) == ("a,b,c", "y")
 
 
 def test_no_flag_is_ambiguous_or_shortened(upstream: tuple[Option, ...], parser: Parser) -> None:

@@ -171,12 +171,11 @@ class SessionIntegrations:
 
 def _named(name: str, source: str, config: pytest.Config) -> object:
     """What a name stands for: an entry point, or what the resolver finds."""
-    if name.isidentifier():
-        for entry in _entry_points():
-            if entry.name == name:
-                return entry.load()
+    entries = {entry.name: entry for entry in _entry_points()} if name.isidentifier() else {}
+    if name in entries:
+        return entries[name].load()
     place = config.invocation_params.dir
-    found = load(name, setting=source, directory=place)
+    found = load(name, setting=source, directory=place, known=entries)
     if isinstance(found, ModuleType) and not hasattr(found, LIST):
         return resolve_class(name, Integration, setting=source, directory=place)
     return found

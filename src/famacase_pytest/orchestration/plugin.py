@@ -157,6 +157,9 @@ class _Test:
             known = [name for name, value in functions.items() if isinstance(value, FunctionType)]
             problem = f"orchestration_sources has no function {event.name!r}.{nearest(event.name, known)}"
             self._description.file.fail((*event.at, "name"), problem)
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            problem = f"{event.name} is a coroutine or a generator, of which a call runs nothing."
+            self._description.file.fail((*event.at, "name"), problem)
         parameters = inspect.signature(function).parameters.values()
         named = {
             one.name: one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)

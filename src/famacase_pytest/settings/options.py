@@ -43,11 +43,21 @@ class Option(NamedTuple):
         flag: the long name.
         dest: its attribute in the namespace.
         help: what `pytest --help` says of it.
+        is_list: whether what a repeated flag gives is taken together.
     """
 
     flag: str
     dest: str
     help: str = ""
+    is_list: bool = False
+
+
+class _Joined(argparse.Action):
+    """The texts of a repeated flag, separated by commas."""
+
+    def __call__(self, parser: object, namespace: object, values: object, flag: object = None) -> None:
+        earlier = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if earlier is None else f"{earlier},{values}")
 
 
 class _Recorder:
@@ -100,7 +110,14 @@ def twins(options: Iterable[Option]) -> tuple[Option, ...]:
 def own_options() -> tuple[Option, ...]:
     """The flags of our own settings."""
     return tuple(
-        Option(f"--famacase-{row.flag}", f"famacase_{row.destination}", _help(row)) for row in OWN if row.flag
+        Option(
+            f"--famacase-{row.flag}",
+            f"famacase_{row.destination}",
+            _help(row),
+            row.kind.schema.get("type") == ["array", "string"],
+        )
+        for row in OWN
+        if row.flag
     )
 
 
@@ -120,7 +137,8 @@ def add_options(group: OptionTarget, recorded: Iterable[Option]) -> None:
             continue
         taken.add(option.flag)
         try:
-            group.addoption(option.flag, dest=option.dest, default=None, action="store", help=option.help)
+            action = _Joined if option.is_list else "store"
+            group.addoption(option.flag, dest=option.dest, default=None, action=action, help=option.help)
         except (ValueError, argparse.ArgumentError):
             continue
 
