@@ -181,7 +181,7 @@ def test_only_html_and_pdf_are_shown_in_a_frame(backend: Backend) -> None:
 
 
 def test_a_page_survives_whatever_the_contract_allows(backend: Backend) -> None:
-    run_id = backend.new_run(title="\ud800 \0 \u202e", description="")
+    run_id = backend.new_run(title="\ud800 \0 \u202e", description="", tags=["\ud800"])
     deep = new_step("bottom")
     for _ in range(199):
         deep = new_step("\ud800\0", deep)
@@ -490,6 +490,7 @@ def test_a_project_has_its_runs_and_the_tests_that_stand_out(backend: Backend, o
         rows = re.search(r"<tbody>.*</tbody>", page_of(other, f"/projects/OTHER?{query}"), re.DOTALL)
         return [int(number) for number in re.findall(r'href="/runs/(\d+)"', rows[0])] if rows else []
 
+    assert 'href="/projects/OTHER?tag=release">release' in page_of(backend, f"/runs/{tagged}")
     assert listed("title=trend+1") == [runs[1]]
     assert listed("tag=release") == [tagged]
     assert listed("environment=staging") == [tagged]

@@ -108,7 +108,11 @@ def test_pictures_are_compared_and_enlarged(page: Page, run_url: str) -> None:
     assert expected.evaluate("one => one.style.clipPath") == "inset(0px 80% 0px 0px)"
     inside.locator(".versus .picture").nth(1).click(position={"x": 250, "y": 20})
     dialog = page.get_by_role("dialog")
-    assert dialog.locator("img").evaluate("one => one.naturalWidth") == 320
+    page.set_viewport_size({"width": 300, "height": 600})
+    enlarged = dialog.locator("img")
+    assert enlarged.evaluate("one => one.width") < 300
+    dialog.get_by_role("button", name="Full size").press("Enter")
+    assert enlarged.evaluate("one => one.width") == 320
     page.keyboard.press("Escape")
     assert dialog.count() == 0
 

@@ -307,7 +307,7 @@ def templates() -> "Environment":
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals.update(failing=FAILING, offline=False)
+    environment.globals.update(failing=FAILING, offline=False, link=link)
     environment.filters.update(words=lambda name: name.replace("_", " "), thousands="{:,}".format)
     return environment
 
@@ -340,7 +340,7 @@ def _page_of(request: Request) -> int:
 
 def link(path: str, query: Mapping[str, str]) -> str:
     """An address with a query, if there is one."""
-    return f"{path}?{urlencode(query)}" if query else path
+    return f"{path}?{urlencode(query, errors='replace')}" if query else path
 
 
 def _pages(path: str, query: Mapping[str, str], page: int, total: int, size: int) -> Optional[dict[str, Any]]:

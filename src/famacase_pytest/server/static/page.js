@@ -191,8 +191,11 @@ function showGrowth(page) {
     }
   }
   if (!find("#tree") && find("#tree", page)) find(".columns").prepend(find("#tree", page));
-  find("#list ~ .turn")?.remove();
-  list.after(...all("#list ~ .turn", page));
+  const turn = find("#list ~ .turn");
+  if (!turn?.contains(document.activeElement)) {
+    turn?.remove();
+    list.after(...all("#list ~ .turn", page));
+  }
   enhance(find("#facts"));
   if (!isOpen || failing !== find("#outcome .failing")?.textContent) showComparison();
   const fresh = [...find("#list", page).children];
@@ -351,8 +354,13 @@ function compare(box) {
 function enlarge(picture) {
   const image = find("img", picture);
   const close = make("button", { type: "button", autofocus: true }, "Close");
-  const dialog = make("dialog", { "aria-label": image.alt }, close, make("img", { src: image.src, alt: image.alt }));
-  dialog.addEventListener("click", () => dialog.close());
+  const full = make("button", { type: "button", "aria-pressed": "false" }, "Full size");
+  const large = make("img", { src: image.src, alt: image.alt });
+  const dialog = make("dialog", { "aria-label": image.alt }, close, " ", full, large);
+  dialog.addEventListener("click", ({ target }) => {
+    if (target === full || target === large) full.setAttribute("aria-pressed", String(large.classList.toggle("full")));
+    else dialog.close();
+  });
   dialog.addEventListener("close", () => {
     dialog.remove();
     picture.focus();
