@@ -328,9 +328,13 @@ def test_a_run_with_failures_is_never_called_passed(backend: Backend) -> None:
         ("skipped", "not run"),
     ):
         run_id = backend.new_run()
-        backend.send(run_id, new_result(execution={"status": status}))
-        assert '<h1><span class="pill running">' in page_of(backend, f"/runs/{run_id}")
+        backend.send(run_id, new_result(execution={"status": status, "end_time": 1_790_000_000.0}))
+        running = page_of(backend, f"/runs/{run_id}")
+        assert '<h1><span class="pill running">' in running
+        assert "the latest result ended <time" in running
+        assert "2026-09-21 14:13:20 UTC" in running
         backend.post(f"/runs/{run_id}/complete")
+        assert "the latest result" not in page_of(backend, f"/runs/{run_id}")
         pill = f'<span class="pill {outcome.replace(" ", "_")}">{outcome}</span>'
         assert f"<h1>{pill}" in page_of(backend, f"/runs/{run_id}")
 

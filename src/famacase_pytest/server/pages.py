@@ -80,6 +80,7 @@ def show_run(run_id: str, request: Request, data: Data) -> Response:
         offset = (page - 1) * LINES_ON_A_PAGE
         total, found = queries.page(session, run.id, wanted, fitting, LINES_ON_A_PAGE, offset)
         before = queries.run_before(session, run)
+        newest = queries.newest_body(session, run.id) if run.completed_at is None else None
     links = Links(f"/runs/{run.id}", wanted)
     text = _render(
         "run.html",
@@ -95,6 +96,8 @@ def show_run(run_id: str, request: Request, data: Data) -> Response:
         ),
         sorts=queries.SORTS,
         before=before,
+        # A run whose session was killed stays open: this tells when something came last.
+        latest=presentation.moment(json.loads(newest)["execution"].get("end_time")) if newest else None,
         pages=_pages(links.path, links.query(), page, total, LINES_ON_A_PAGE),
     )
     return _page(text, headers={"ETag": tag})

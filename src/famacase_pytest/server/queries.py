@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from .database import LARGEST_ID, Environment, Project, Run, Summary
+from .database import LARGEST_ID, Environment, Project, Result, Run, Summary
 from .summaries import FAILING, STATUS_ORDER, SUITE_SEPARATOR, title_stem
 
 MARKS = ("flaky", "muted", "files")
@@ -138,6 +138,12 @@ def history(session: Session, run: Run, test: str, runs: int = 30) -> Sequence[R
         .limit(runs)
     )
     return list(session.execute(query))
+
+
+def newest_body(session: Session, run_id: int) -> str | None:
+    """The JSON text of the result that a run got last."""
+    newest = select(Result.body).where(Result.run_id == run_id).order_by(Result.position.desc()).limit(1)
+    return session.scalar(newest)
 
 
 def run_before(session: Session, run: Run) -> Run | None:

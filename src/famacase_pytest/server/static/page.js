@@ -188,6 +188,7 @@ function showGrowth(page) {
     const [old, fresh] = [find(place), find(place, page)];
     if (old && fresh && old.innerHTML !== fresh.innerHTML && !old.contains(document.activeElement)) {
       old.replaceChildren(...fresh.childNodes);
+      enhance(old);
     }
   }
   if (!find("#tree") && find("#tree", page)) find(".columns").prepend(find("#tree", page));
@@ -196,7 +197,6 @@ function showGrowth(page) {
     turn?.remove();
     list.after(...all("#list ~ .turn", page));
   }
-  enhance(find("#facts"));
   if (!isOpen || failing !== find("#outcome .failing")?.textContent) showComparison();
   const fresh = [...find("#list", page).children];
   if (fresh.length) find(".list .empty")?.remove();
