@@ -128,5 +128,7 @@ def test_requests_are_told_outside_of_tests(suite, layer):
     assert stored == [f"{results}: 503", f"{results}: 201, attempt 2"]
     assert told[-1] == f"POST /projects/SMOKE{run}/complete: 200"
     lines = outcome.output.splitlines()
+    (head,) = [at for at, line in enumerate(lines) if re.fullmatch("=+ famacase =+", line)]
+    assert lines[head + 1].startswith("famacase: POST "), "no empty line, with -s either"
     tests = [at for at, line in enumerate(lines) if line.startswith("test_one.py::")]
     assert not [line for line in lines[tests[0] : tests[-1]] if "famacase" in line]

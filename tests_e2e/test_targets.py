@@ -156,6 +156,8 @@ def test_a_strict_session_stops_before_the_first_test(arguments, environ, reason
     (line,) = outcome.lines("ERROR: ")
     assert reason in line
     assert line.endswith("FAMACASE_STRICT in the environment is true: no test has been run.")
+    said = line[len("ERROR: ") :].partition(" FAMACASE_STRICT")[0]
+    assert outcome.output.count(said) == 1, "it is said once"
     assert "INTERNALERROR" not in outcome.output
     assert runs.new() == []
     assert is_clean(watched)

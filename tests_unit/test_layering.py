@@ -238,3 +238,17 @@ def test_a_fresh_interpreter_loads_no_more_than_it_needs(module, without, monkey
     code = f"import {module}, sys; print(*[name for name in {without!r} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def test_only_commands_print():
+    """In a session what is said goes through pytest's reporter or `logging`; see `Notices`."""
+    printing = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if ast.unparse(node) in ("print", "sys.stdout", "sys.stderr") and not module.startswith(
+                ("cli.", "server.")
+            ):
+                printing.add(module)
+    # The progress line of commands, and the log of the relay.
+    assert printing == {"summary", "delivery.relay.main"}

@@ -115,6 +115,9 @@ class Session:
         self._fell_back = False
         # What is wrong with token, project, environment, plan or run, as far as the back end has said.
         self._wrong: list[str] = []
+        if settings.strict.value:
+            # pytest ends with the first of them as its error.
+            self.notices.withholds = lambda line: any(reason in line for reason in self._wrong[:1])
         self._had_internal_error = False
         self._guard = _Guard(self)
         self._job_files = JobFiles(settings, self.notices.add)
@@ -321,7 +324,7 @@ class Session:
             self._capture.collection_failed(report)
 
     def check_target(self) -> None:
-        """Stop a strict session whose target is wrong; the reason is in the notices by now.
+        """Stop a strict session whose target is wrong.
 
         Raises:
             pytest.UsageError: pytest ends with exit code 4.

@@ -158,6 +158,7 @@ class Notices:
         is_worker: whether this is an xdist worker.
         is_silent: whether nothing is printed here.
         requests: lines about requests to the back end, printed before the others.
+        withholds: whether a line is not printed, since it is said elsewhere.
     """
 
     def __init__(
@@ -171,6 +172,7 @@ class Notices:
         self.is_worker = self.is_silent = hasattr(config, "workerinput")
         self.lines = [] if self.is_worker else list(lines)
         self.requests: list[str] = []
+        self.withholds: Callable[[str], bool] = lambda line: False
 
     def add(self, line: str) -> None:
         """Add a line, to be printed at the next occasion."""
@@ -184,7 +186,9 @@ class Notices:
         while self.requests:
             self.show(self.requests.pop(0), good=True)
         while self.lines:
-            self.show(self.lines.pop(0))
+            line = self.lines.pop(0)
+            if not self.withholds(line):
+                self.show(line)
 
     def summarize(self, lines: Sequence[Line]) -> None:
         """Print what has not been printed yet, and the summary, as long as the verbosity asks for."""

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import FamacaseError
 from ..server import check_extra
 from ..server.process import ServerProcess
+from ..summary import telling
 
 PROJECT, TOKEN = "SMOKE", "rep_local"
 
@@ -48,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="famacase-demo-") as directory:
         suite = Path(directory) / "sample_project"
         shutil.copytree(sample_project(), suite, ignore=shutil.ignore_patterns("__pycache__"))
-        with ServerProcess.start(Path(directory) / "server") as server:
+        with telling("starting the local back end"):
+            started = ServerProcess.start(Path(directory) / "server")
+        with started as server:
             environment = demo_environment(os.environ, server.url)
             print(f"Local back end: {server.url}")
             for name in sorted(environment):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..server import write_report
+from ..summary import telling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         FamacaseError: there is nothing to make a report of, or it cannot be written.
     """
     most = arguments.max_file_mb * 1024 * 1024
-    written = write_report(arguments.what, arguments.output, arguments.data, most)
+    with telling("writing the report"):
+        written = write_report(arguments.what, arguments.output, arguments.data, most)
     size = written.size / 1024 / 1024
     print(f"{arguments.output}: {written.results} results, {written.files} files, {size:.1f} MiB")
     if written.left_out:
