@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -200,8 +200,21 @@ class Project:
         """Run a Python script in the project, for what a command line cannot show."""
         return self._finished([sys.executable, "-c", textwrap.dedent(script)], environ, timeout, leaves)
 
-    def run_on_terminal(self, command: Sequence[str], **environ: str | None) -> Outcome:
-        """Run a command to its end on a terminal, to which the output goes as it is."""
+    def run_on_terminal(
+        self,
+        command: Sequence[str],
+        awaited: str = "",
+        act: Callable[[], None] = lambda: None,
+        **environ: str | None,
+    ) -> Outcome:
+        """Run a command to its end on a terminal, to which the output goes as it is.
+
+        Args:
+            command: what to run.
+            awaited: a text that it shows.
+            act: called when that is there, perhaps again.
+            environ: variables of this session; None removes one of the project's.
+        """
         main, terminal = os.openpty()
         with self._start(command, {"TERM": "xterm", **environ}, terminal) as process:
             os.close(terminal)
@@ -209,6 +222,8 @@ class Project:
             with contextlib.suppress(OSError):  # the other side is closed
                 while True:
                     shown += os.read(main, 4096)
+                    if awaited.encode() in shown:
+                        act()
             process.wait(60)
         os.close(main)
         return Outcome(process.returncode, shown.decode().replace("\r\n", "\n"))
