@@ -62,6 +62,30 @@ def own_process(tmp_path: Path, local_backend: Backend) -> Iterator[ServerProces
         yield process
 
 
+_PLUGINS = ("famacase", "qase_pytest", "xdist", "xdist.looponfail", "pytest-bdd", "no:cacheprovider")
+
+
+@pytest.fixture
+def session_environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The variables of a pytest session that is over soon, and that no setting from outside reaches.
+
+    It loads the plugins that it is about, and those that upstream takes for loaded if they are installed. The
+    versions for which upstream asks ten processes of pip, a second each, come from a stand-in.
+    """
+    programs = tmp_path_factory.mktemp("programs")
+    pip = programs / "pip"
+    pip.write_text("#!/bin/sh\necho 'Version: 0.0.0'\n", encoding="utf-8")
+    pip.chmod(0o755)
+    foreign = ("FAMACASE_", "QASE_", "PYTEST_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {
+        **environ,
+        "PATH": f"{programs}{os.pathsep}{environ['PATH']}",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": " ".join(f"-p {name}" for name in _PLUGINS),
+    }
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A browser for all tests of this process."""

@@ -82,11 +82,15 @@ def test_a_report_of_a_stopped_back_end_leaves_large_files_out_and_says_so(
 
 
 @pytest.mark.parametrize("style", ["json", "jsonp"])
-def test_a_local_report_of_qase_becomes_a_report(tmp_path: Path, style: str) -> None:
+def test_a_local_report_of_qase_becomes_a_report(
+    tmp_path: Path, session_environ: dict[str, str], style: str
+) -> None:
     (tmp_path / "test_shop.py").write_text(SUITE, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--qase-mode=report", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "--qase-mode=report"]
     command += [f"--qase-report-connection-local-format={style}"]
-    session = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    session = subprocess.run(
+        command, cwd=tmp_path, env=session_environ, capture_output=True, text=True, check=False
+    )
     assert session.returncode == 1, session.stdout + session.stderr
     assert list((tmp_path / "build" / "qase-report" / "results").glob(f"*.{style}"))
     told = report("build/qase-report", folder=tmp_path)

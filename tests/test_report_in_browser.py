@@ -40,7 +40,7 @@ def test_a_report_is_searched_filtered_and_sorted(page: Page, reports: dict[str,
     assert page.locator("li.group").count() == 3
     page.keyboard.press("f")
     page.wait_for_url("**status=failed")
-    assert set(page.locator("#list > li:not(.group) .pill").all_inner_texts()) == {"failed"}
+    assert set(page.locator("#list > li:not(.group) .pill").all_text_contents()) == {"failed"}
     page.get_by_role("link", name="Shop", exact=True).click()
     page.wait_for_url("**suite=Shop**")
     page.get_by_label("Sort").select_option("name")

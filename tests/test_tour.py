@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -16,15 +15,15 @@ from live_api import reach
 TOUR = Path(__file__).parents[1] / "docs" / "tour.md"
 
 
-def test_the_tour_leads_where_it_says(own_process: ServerProcess, tmp_path: Path) -> None:
+def test_the_tour_leads_where_it_says(
+    own_process: ServerProcess, tmp_path: Path, session_environ: dict[str, str]
+) -> None:
     text = TOUR.read_text(encoding="utf-8")
     suite = re.search(r'```python title="test_shop.py"\n(.*?)```', text, re.DOTALL)
     assert suite is not None
     exports = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
     assert len(exports) == 4
-    foreign = ("FAMACASE_", "QASE_", "PYTEST_")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    environ.update(exports, FAMACASE_API_URL=own_process.url)
+    environ = {**session_environ, **exports, "FAMACASE_API_URL": own_process.url}
     folder = tmp_path / "suite"
     folder.mkdir()
     (folder / "test_shop.py").write_text(suite[1], encoding="utf-8")
