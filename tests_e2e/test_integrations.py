@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from documented import examples, write_examples
-from receiver import Receiver, receiving
+from scripted_answers import Say
+from scripted_server import Server, serving
 
 PLAIN = """
     import pytest
@@ -57,8 +58,11 @@ OFF = {
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
+def receiver() -> Iterator[Server]:
+    """Takes what integrations send; after its script it answers with what each of them looks for."""
+    usual = {"ok": True, "ts": "171.1", "id": 77, "url": "https://testrail.example/runs/77"}
+    with serving() as receiver:
+        receiver.decide = lambda request: None if receiver.script else Say(200, usual)
         yield receiver
 
 
@@ -328,7 +332,7 @@ def test_one_that_hangs_is_left(noting, runs):
 def test_slack_posts_into_one_thread_and_waits_as_it_is_asked(project, receiver, runs):
     project.write(test_one=PLAIN)
     project.secrets.add("xoxb-of-the-bot")
-    receiver.answers.append((429, {"Retry-After": "0"}, {"ok": False, "error": "ratelimited"}))
+    receiver.script.append(Say(429, {"ok": False, "error": "ratelimited"}, headers={"Retry-After": "0"}))
     outcome = project.run(
         "--famacase-integrations=slack",
         SLACK_BOT_TOKEN="xoxb-of-the-bot",
@@ -364,7 +368,7 @@ def test_slack_by_webhook_and_only_on_failure(project, receiver):
     assert request.json["text"].splitlines()[0].startswith(":x: The run: 1 failed in ")
     assert "a &lt;b&gt;" in request.json["text"]
     # A secret of the address does not show, whatever the service answers.
-    receiver.answers.append((404, {}, "no_team"))
+    receiver.script.append(Say(404, "no_team"))
     (line,) = project.run("--famacase-integrations=slack", **slack).notices
     assert 'the integration Slack failed in on_run_end (Failed: 127.0.0.1 answered 404 "no_team")' in line
 
@@ -373,7 +377,7 @@ def test_slack_says_what_it_lacks_or_is_refused(project, receiver):
     project.write(test_one="def test_one(): pass")
     (line,) = project.run("--famacase-integrations=slack", **OFF).notices
     assert "set SLACK_WEBHOOK_URL, or SLACK_BOT_TOKEN and SLACK_CHANNEL" in line
-    receiver.usual = {"ok": False, "error": "channel_not_found"}
+    receiver.decide = lambda request: Say(200, {"ok": False, "error": "channel_not_found"})
     (line,) = project.run(
         "--famacase-integrations=slack",
         SLACK_BOT_TOKEN="xoxb-of-the-bot",
@@ -387,7 +391,7 @@ def test_slack_says_what_it_lacks_or_is_refused(project, receiver):
 def test_the_webhook_is_signed_and_sent_again(project, receiver, runs, monkeypatch):
     project.write(test_one=PLAIN)
     project.secrets.add("of-the-webhook")
-    receiver.answers.append((503, {"Retry-After": "0"}, None))
+    receiver.script.append(Say(503, headers={"Retry-After": "0"}))
     outcome = project.run(
         "--famacase-integrations=webhook",
         JSON_WEBHOOK_URL=f"{receiver.url}/runs",

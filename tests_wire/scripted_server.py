@@ -12,19 +12,11 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable
 
-
-@dataclass(frozen=True)
-class Say:
-    """An answer; `body` is sent as it is, `json_` as JSON."""
-
-    status: int = 200
-    json_: Any = None
-    body: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+from scripted_answers import Say, lawful
 
 
 @dataclass(frozen=True)
@@ -112,17 +104,7 @@ class Server:
         if request.method == "POST" and path.endswith("/attachments"):
             stored = [{"id": str(uuid.uuid4()), "file_name": name} for name, _, _ in request.files]
             return Say(201, {"attachments": stored})
-        if path.endswith("/environments"):
-            return Say(200, [{"id": 3, "slug": "staging"}, {"id": 4, "slug": "production"}])
-        if path.endswith("/cases"):
-            return Say(200, {"case_ids": [1, 2, 3]})
-        if path.endswith("/results"):
-            return Say(201, body=b"") if request.method == "POST" else Say(200, {"total": 0, "results": []})
-        if path.endswith("/complete"):
-            return Say(200, body=b"")
-        if path.endswith("/public"):
-            return Say(200, {"url": "https://famacase.example.com/r/1"})
-        return Say(201, {"id": 7, "code": "SMOKE"})
+        return lawful(request.method, path)
 
 
 class Handler(BaseHTTPRequestHandler):

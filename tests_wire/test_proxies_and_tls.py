@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from famacase_pytest.errors import Refused, Unreachable
-from scripted_server import Say, serving
+from scripted_answers import Say
+from scripted_server import serving
 
 
 def test_a_proxy_from_the_environment_is_used_with_its_credentials(make_api, server, token, monkeypatch):

@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from famacase_pytest.errors import Refused, Rejected, Unreachable
-from scripted_server import Say
+from scripted_answers import Say
 
 
 def test_a_redirects_body_is_not_read_to_its_end(api, server):

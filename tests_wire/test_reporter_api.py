@@ -9,7 +9,7 @@ import pytest
 
 from famacase_pytest import __version__
 from famacase_pytest.errors import Rejected
-from scripted_server import Say
+from scripted_answers import Say
 from wire_files import part
 
 ROOT = "/api/v1/reporter/v1/projects"

@@ -9,7 +9,8 @@ import pytest
 
 from famacase_pytest.delivery.api.retry import RetryPolicy
 from famacase_pytest.errors import Unreachable
-from scripted_server import Half, Hang, Reset, Say
+from scripted_answers import Say
+from scripted_server import Half, Hang, Reset
 from test_reporter_api import CALLS
 
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from famacase_pytest.delivery.models import MIB
-from scripted_server import Say
+from scripted_answers import Say
 
 # In a process of its own: the peak is the uploading side's alone.
 PROGRAM = """

@@ -9,7 +9,8 @@ import pytest
 from famacase_pytest.delivery.api.multipart import PartUnreadable
 from famacase_pytest.delivery.models import MIB, Part
 from famacase_pytest.errors import Rejected
-from scripted_server import EarlyNo, Reset, Say
+from scripted_answers import Say
+from scripted_server import EarlyNo, Reset
 from wire_files import part
 
 

@@ -9,7 +9,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,19 +20,10 @@ from famacase_pytest.delivery.api.client import API_ROOT, ReporterApi
 from famacase_pytest.delivery.api.http import Answer, Bounds, Http, TokenAuth
 from famacase_pytest.delivery.api.retry import RetryPolicy
 from famacase_pytest.delivery.models import Part
+from scripted_answers import Say, lawful
 
 URL = "http://famacase.test"
 TOKEN = "rep_Geheim+token/42"
-
-
-@dataclass(frozen=True)
-class Say:
-    """An answer; `body` is given as it is, `json_` as JSON."""
-
-    status: int = 200
-    json_: Any = None
-    body: bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,17 +85,7 @@ class BackEnd:
             return Say(
                 201, {"attachments": [{"id": f"file-{n}"} for n in range(request.body.count(b"filename="))]}
             )
-        if path.endswith("/environments"):
-            return Say(200, [{"id": 3, "slug": "staging"}, {"id": 4, "slug": "production"}])
-        if path.endswith("/cases"):
-            return Say(200, {"case_ids": [1, 2, 3]})
-        if path.endswith("/results"):
-            return Say(201, body=b"") if request.method == "POST" else Say(200, {"total": 0, "results": []})
-        if path.endswith("/complete"):
-            return Say(200, body=b"")
-        if path.endswith("/public"):
-            return Say(200, {"url": "https://famacase.example.com/r/1"})
-        return Say(201, {"id": 7, "code": "SMOKE"})
+        return lawful(request.method, path)
 
 
 class Patience(threading.Event):

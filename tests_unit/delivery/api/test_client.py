@@ -10,8 +10,9 @@ from famacase_pytest.delivery.api.client import MAX_RESULTS, ReporterApi
 from famacase_pytest.delivery.api.http import NoAnswer
 from famacase_pytest.delivery.api.retry import RetryPolicy
 from famacase_pytest.errors import Refused, Unreachable
+from scripted_answers import Say
 
-from .conftest import CALLS, Say
+from .conftest import CALLS
 
 
 def test_no_results_are_no_call_and_too_many_are_an_error(api, server):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from famacase_pytest.errors import Refused, Rejected, Unreachable
+from scripted_answers import Say
 
-from .conftest import CALLS, Say
+from .conftest import CALLS
 
 
 @pytest.mark.parametrize(
