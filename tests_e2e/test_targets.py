@@ -42,10 +42,11 @@ def is_clean(watched):
 
 
 def test_results_for_a_run_that_is_not_there_wait(watched, runs):
-    outcome = watched.project.run(FAMACASE_TESTOPS_RUN_ID="999999", leaves=OUTBOX)
+    watched.project.write_json("qase.config.json", {"testops": {"run": {"id": 999999}}})
+    outcome = watched.project.run(leaves=OUTBOX)
     assert (outcome.code, outcome.counts) == (0, "2 passed"), outcome.output
     said, waiting = outcome.notices
-    assert "Project SMOKE has no run 999999. Correct FAMACASE_TESTOPS_RUN_ID" in said
+    assert "Project SMOKE has no run 999999. Correct testops.run.id in qase.config.json" in said
     assert waiting.startswith("famacase: 2 results wait in ")
     assert waiting.endswith(" with: famacase resend --project CODE or --to-run ID or --to-run new).")
     assert watched.resend(leaves=None).code == 1
@@ -57,10 +58,11 @@ def test_results_for_a_run_that_is_not_there_wait(watched, runs):
 
 
 def test_results_for_a_run_that_is_completed_wait(watched, completed, runs):
-    outcome = watched.project.run(FAMACASE_TESTOPS_RUN_ID=completed, leaves=OUTBOX)
+    outcome = watched.project.run(f"--qase-testops-run-id={completed}", leaves=OUTBOX)
     assert (outcome.code, outcome.counts) == (0, "2 passed"), outcome.output
     said, waiting = outcome.notices
     assert f"Run {completed} of project SMOKE is completed already" in said
+    assert "Correct --qase-testops-run-id on the command line" in said
     assert waiting.startswith("famacase: 2 results wait in ")
     # Once, and not as if the same command would do.
     assert waiting.endswith(" They go elsewhere with: famacase resend --to-run ID or --to-run new).")

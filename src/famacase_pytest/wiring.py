@@ -84,6 +84,7 @@ def controller_transport(
         falls_back=settings.fallback.value == "report",
         tell=tell,
         tell_now=tell_now,
+        run_source=settings.run_source,
         screening=_screening(settings, environ),
     )
 

@@ -12,7 +12,7 @@ from qase.commons.models.attachment import Attachment
 from qase.commons.models.result import Result
 
 from famacase_pytest.upstream import capture, guards
-from famacase_pytest.upstream.payload import COPIED, PayloadOptions, wire_result
+from famacase_pytest.upstream.payload import PayloadOptions, wire_result
 
 
 def mark(*args: Any, **kwargs: Any) -> Any:
@@ -140,6 +140,14 @@ def test_what_was_kept_of_an_attachment_survives_a_deep_copy_and_the_log():
     result = Result("test_a", "")
     result.add_attachment(attachment)
     copied = copy.deepcopy(result)
-    assert COPIED in json.loads(str(copied))["attachments"][0]
+    shown = json.loads(str(copied))["attachments"][0]
+    assert shown == {
+        "content": "",
+        "file_name": "a.txt",
+        "file_path": None,
+        "id": attachment.id,
+        "mime_type": "text/plain",
+        "temporary": False,
+    }
     parcel = wire_result(copied, PayloadOptions())
     assert list(parcel.copies.values()) == [kept]

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import __version__, wiring
-from ..errors import ApiError, SettingsError, Unreachable
+from ..errors import ApiError, Refused, SettingsError, Unreachable
 from ..settings.address import host_of
 from ..settings.kinds import NEEDS_BACKEND
 from ..settings.model import Settings
 from ..settings.resolve import DEFAULT, Effective, effective, resolve
-from ..settings.sources import ConfigFiles, Defaults, Inputs
+from ..settings.sources import ConfigFiles, Defaults, Inputs, Value
 from ..summary import counted, telling
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ def _target(api: ReportingClient, code: str, settings: Settings) -> Iterator[Che
         yield _asked(f"plan {plan.value}", cases)
     run_id = settings.run_id
     if run_id is not None:
-        yield _asked(f"run {run_id.value}", lambda: _open_run(api, code, run_id.value))
+        yield _asked(f"run {run_id.value}", lambda: _open_run(api, code, run_id))
 
 
 def _environment(api: ReportingClient, code: str, slug: str) -> str:
@@ -361,10 +361,15 @@ def _environment(api: ReportingClient, code: str, slug: str) -> str:
     return f"number {found}"
 
 
-def _open_run(api: ReportingClient, code: str, run_id: int) -> str:
-    run = api.get_run(code, run_id)
+def _open_run(api: ReportingClient, code: str, run_id: Value[int]) -> str:
+    try:
+        run = api.get_run(code, run_id.value)
+    except Refused as error:
+        if error.status != 404:
+            raise
+        raise SettingsError(f"Project {code} has no such run. Correct {run_id.source}.") from None
     if run.get("status") == "completed":
-        raise SettingsError("It is completed: it takes no more results. Correct FAMACASE_TESTOPS_RUN_ID.")
+        raise SettingsError(f"It is completed: it takes no more results. Correct {run_id.source}.")
     return str(run.get("title") or "open")
 
 

@@ -53,6 +53,7 @@ class ControllerTransport(Transport):
             results wait in the outbox.
         tell: takes a line for the user.
         tell_now: takes one that is of use at this moment only.
+        run_source: the setting that names a run which exists already.
         screening: what the user's settings change in results; None: nothing.
 
     Attributes:
@@ -73,6 +74,7 @@ class ControllerTransport(Transport):
         falls_back: bool,
         tell: Tell,
         tell_now: Tell,
+        run_source: str,
         screening: Screening | None = None,
     ) -> None:
         super().__init__(writer, tell, screening)
@@ -85,6 +87,7 @@ class ControllerTransport(Transport):
         self._relay = relay
         self._drain_timeout = drain_timeout
         self._falls_back = falls_back
+        self._run_source = run_source
         self._checks: list[tuple[int, str, str]] = []
         self._slugs: dict[str, str] = {}
         self._runs: list[Run] = []
@@ -165,8 +168,8 @@ class ControllerTransport(Transport):
         except ApiError as error:
             if error.status == 404:
                 error = Refused(
-                    f"Project {code} has no run {run_id}. Correct FAMACASE_TESTOPS_RUN_ID, and send what "
-                    "waits with: famacase resend --to-run ID, or --to-run new.",
+                    f"Project {code} has no run {run_id}. Correct {self._run_source}, and send what waits "
+                    "with: famacase resend --to-run ID, or --to-run new.",
                     status=404,
                 )
             if self._falls_back:
@@ -178,7 +181,7 @@ class ControllerTransport(Transport):
             if answer.get("status") == "completed":
                 self.wrong.append(
                     f"Run {run_id} of project {code} is completed already: what the back end does not take "
-                    "any more waits in the outbox. Correct FAMACASE_TESTOPS_RUN_ID, or send what waits with: "
+                    f"any more waits in the outbox. Correct {self._run_source}, or send what waits with: "
                     "famacase resend --to-run ID, or --to-run new."
                 )
                 self._tell(self.wrong[-1])

@@ -63,6 +63,7 @@ class Settings:
         muted_status: of a muted failure; None: it stays.
         batch_size: results in one request, 1 to 200.
         run_id, plan_id: None if not given (or 0).
+        run_source: where the runs stand that exist already; "" if none is given.
         environment: slug or number of the environment.
         run_title, run_description, run_tags: of a run that is created.
         defects: where defects are filed; None: nowhere.
@@ -99,6 +100,7 @@ class Settings:
     batch_size: Value[int]
     run_id: Value[int] | None
     plan_id: Value[int] | None
+    run_source: str
     environment: Value[str] | None
     run_title: Value[str] | None
     run_description: Value[str] | None

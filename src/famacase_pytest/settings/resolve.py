@@ -313,6 +313,7 @@ def _settings(
         projects.append(values["TESTOPS_PROJECT"].value)
     if "testops_multi" in (mode.value, fallback.value):
         projects += multi.codes(of("projects", []).value)
+    run = values.get("projects" if mode.value == "testops_multi" else "TESTOPS_RUN_ID")
     return Settings(
         api_url=decision.address,
         mode=mode,
@@ -344,6 +345,7 @@ def _settings(
         batch_size=of("TESTOPS_BATCH_SIZE", 200),
         run_id=positive("TESTOPS_RUN_ID"),
         plan_id=positive("TESTOPS_PLAN_ID"),
+        run_source=str(run.source) if run else "",
         environment=values.get("ENVIRONMENT"),
         run_title=values.get("TESTOPS_RUN_TITLE"),
         run_description=values.get("TESTOPS_RUN_DESCRIPTION"),

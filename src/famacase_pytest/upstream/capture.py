@@ -16,7 +16,7 @@ import pytest
 
 from .attempts import Attempts
 from .guards import note_report, uncollected
-from .payload import COPIED, EXTRA, PayloadOptions, file_source, wire_result
+from .payload import PayloadOptions, file_source, keep, wire_result
 
 if TYPE_CHECKING:
     from ..delivery.models import CapturedResult
@@ -53,9 +53,7 @@ def copying_attachments(original: Callable[..., None], transport: Callable[[], T
         copies_to = transport()
         copied = copies_to.copy(file_source(attachment, ref="")) if copies_to is not None else None
         if copied is not None:
-            # Upstream deep-copies the results of several projects and serialises them for its log. A function
-            # survives both, the copy itself does not.
-            setattr(attachment, COPIED, lambda: copied)
+            keep(attachment, lambda: copied)
             if not attachment.file_path and not copied.problem:
                 # The content is stored; upstream would hold it in memory to the end of the test.
                 attachment.content = ""
@@ -179,7 +177,7 @@ class TestCapture:
         plugin = getattr(self._config, "qase", None)
         if plugin is None or plugin.runtime.result is None or self._options is None:
             return
-        setattr(plugin.runtime.result, EXTRA, lambda: extra())
+        keep(plugin.runtime.result, extra)
         # What upstream's filter will drop must not be there before.
         sends = not getattr(plugin.reporter.config.testops, "status_filter", None)
         for code, run_id, result in _begun(plugin):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,16 +25,37 @@ STATUSES = frozenset(
 # levels, and each step takes three.
 MAX_STEP_DEPTH = 100
 
-# The attribute of upstream's ``Attachment`` with a function that returns the copy made when it was attached.
-COPIED = "_famacase_copied"
-
-# The attribute of upstream's ``Result`` with a function that returns what belongs to it beside its own data.
-EXTRA = "_famacase_extra"
-
 _TYPE_AS_NAME = re.compile(r"(application|audio|font|image|message|model|multipart|text|video)/[\w+-]+")
 
 # Members of a request step that may hold megabytes; upstream sends them as attachments, and so do we.
 _REQUEST_PARTS = ("request_body", "request_headers", "response_body", "response_headers")
+
+
+class _Id(str):
+    """The id of an upstream model, with what is kept for it.
+
+    Upstream deep-copies results of several projects, and writes all attributes of its models into its log. A
+    function survives the one, and an attribute of a text does not show in the other.
+    """
+
+    kept: Callable[[], Any]
+
+
+def keep(model: Any, kept: Callable[[], Any]) -> None:
+    """Keep something for an upstream model.
+
+    Args:
+        model: an ``Attachment``, for which the copy is kept that was made when it was attached, or a
+            ``Result``, for which that is kept which belongs to it beside its own data.
+        kept: returns it.
+    """
+    model.id = _Id(model.id)
+    model.id.kept = kept
+
+
+def _kept(model: Any) -> Any:
+    kept = getattr(model.id, "kept", None)
+    return None if kept is None else kept()
 
 
 class PayloadOptions(NamedTuple):
@@ -106,9 +127,9 @@ def wire_result(result: Any, options: PayloadOptions) -> CapturedResult:
     tags = getattr(result, "tags", None)
     if tags:
         payload["tags"] = [_text(tag) for tag in tags]
-    extra = getattr(result, EXTRA, None)
+    extra = _kept(result)
     if extra is not None:
-        _add(payload, extra())
+        _add(payload, extra)
     if options.defect:
         payload["defect"] = True
     suites = _suites(result.relations)
@@ -161,9 +182,9 @@ class _Files:
     def add(self, attachment: Any) -> dict[str, str]:
         source = file_source(attachment, ref=f"{self._result_id}/{len(self.sources)}")
         self.sources.append(source)
-        copied = getattr(attachment, COPIED, None)
+        copied = _kept(attachment)
         if copied is not None:
-            self.copies[source.ref] = copied()
+            self.copies[source.ref] = copied
         self._entries.append({"id": source.ref, "file_name": clean_name(source.file_name)})
         return self._entries[-1]
 
