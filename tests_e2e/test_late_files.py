@@ -138,6 +138,10 @@ def test_a_hook_of_the_end_ends_the_process(project, runs, server):
     assert (run["status"], run["stats"]) == ("completed", {"passed": 9})
     expected = {title: files for title, files in EXPECTED.items() if title != "test_of_the_end"}
     assert arrived(runs, server, run) == {**expected, "test_of_the_end": [b"begin"]}
+    result = runs.by_title(run)["test_of_the_end"]
+    (note,) = result["steps"]
+    said = "Attachments that could not be uploaded: made.bin (the file does not exist)"
+    assert (result["message"], note["data"]["action"], note["execution"]["status"]) == (None, said, "skipped")
 
 
 SECRETS = """
@@ -154,7 +158,7 @@ def log(tmp_path_factory):
 
 @pytest.mark.parametrize("password", ["hunter-22"], ids=["weak"])
 def test_failed(log, record, password):
-    qase.attach(str(log), record(conftest.MADE, "made.bin", b""))
+    qase.attach(str(log), record(conftest.MADE, "made.bin", b""), record([], "never.bin", b""))
     assert False
 
 def test_passed(log):
@@ -165,7 +169,10 @@ def test_passed(log):
 def test_what_is_masked_and_left_out(project, runs, server):
     project.write(conftest=CONFTEST, test_late=SECRETS)
     outcome = project.run(FAMACASE_MASK="password", FAMACASE_ATTACHMENTS="failed")
-    assert (outcome.code, outcome.counts, outcome.notices) == (1, "1 failed, 1 passed", []), outcome.output
+    assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed"), outcome.output
+    assert outcome.notices == [
+        "famacase: 1 file was not sent (never.bin): the file does not exist. A step in its result says so."
+    ]
     assert arrived(runs, server, runs.only()) == {
         "test_failed": [b"begin, password='***', a parameter: ***", b"made by the last hook"]
     }

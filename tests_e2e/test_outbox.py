@@ -124,16 +124,18 @@ def test_a_full_outbox_drops_files_before_results(project, runs, arguments):
     outcome = project.run(*arguments, FAMACASE_OUTBOX_MAX_MB="1")
     assert outcome.counts == "1 failed, 3 passed"
     assert outcome.notices == [
-        "famacase: 2 files were not kept, since the outbox was full (FAMACASE_OUTBOX_MAX_MB); "
-        "the results say which."
+        "famacase: 2 files were not sent (large-2.bin, ...): the outbox is full (FAMACASE_OUTBOX_MAX_MB). "
+        "A step in its result says so."
     ]
     run = runs.only()
     assert (run["status"], run["stats"]) == ("completed", {"passed": 3, "failed": 1})
     results = {int(result["params"]["number"]): result for result in runs.results(run)}
     assert [len(results[number]["attachments"]) for number in range(4)] == [1, 1, 0, 0]
     for number in (2, 3):
-        missing = "Attachments that could not be uploaded: large-{}.bin (the outbox is full"
-        assert missing.format(number) in results[number]["message"]
+        (step,) = results[number]["steps"]
+        missing = f"Attachments that could not be uploaded: large-{number}.bin (the outbox is full"
+        assert step["data"]["action"].startswith(missing)
+        assert "large" not in (results[number]["message"] or "")
 
 
 def test_many_earlier_sessions(project, runs):

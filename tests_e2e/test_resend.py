@@ -392,6 +392,7 @@ def test_a_file_on_which_the_server_fails_does_not_hold_its_result_back(leaving,
     assert sent.code == 0, sent.output
     results = runs.by_title(runs.only())
     assert sorted(results) == ["test_first", "test_third"]
-    assert "first.txt" in results["test_first"]["message"]
-    assert "500" in results["test_first"]["message"]
+    (step,) = results["test_first"]["steps"]
+    assert "first.txt" in step["data"]["action"]
+    assert "500" in step["data"]["action"]
     assert leaving.is_clean()

@@ -96,12 +96,9 @@ def ending(
         yield Line(f"a result was refused by the back end and is kept: {reason}", good=False)
     if len(left.rejected) > _NAMED:
         yield Line(f"{len(left.rejected) - _NAMED} more results were refused and are kept.", good=False)
-    if left.dropped:
-        yield Line(
-            f"{counted(left.dropped, 'file', 'was/were')} not kept, since the outbox was full "
-            "(FAMACASE_OUTBOX_MAX_MB); the results say which.",
-            good=False,
-        )
+    for problem, count, name in left.unsent[:_NAMED]:
+        what = f"{counted(count, 'file', 'was/were')} not sent ({name}{', ...' if count > 1 else ''})"
+        yield Line(f"{what}: {problem}. A step in its result says so.", good=False)
     if left.lost:
         yield Line(f"{counted(left.lost, 'result', 'is/are')} lost; the run stays open.", good=False)
     if left.in_background and (left.waiting or left.open_runs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import uuid
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,6 @@ from famacase_pytest.delivery.models import (
     Attachment,
     clean_mime_type,
     clean_name,
-    note_missing,
     resolve_refs,
 )
 
@@ -165,20 +165,40 @@ def test_depth_does_not_matter():
     assert inmost["execution"]["attachments"] == [ref("x")]
 
 
-def test_missing_files_are_told_after_the_message():
-    before = copy.deepcopy(PAYLOAD)
-    answer = note_missing(PAYLOAD, [("a.png", "the file does not exist"), ("b.log", "40.0 MiB")])
-    assert answer["message"] == (
-        "said\n\nAttachments that could not be uploaded: a.png (the file does not exist); b.log (40.0 MiB)"
-    )
-    assert {**answer, "message": "said"} == before == PAYLOAD
-    for without in ({}, {"message": None}, {"message": ""}):
-        message = note_missing(without, [("a", "gone")])["message"]
-        assert message == "Attachments that could not be uploaded: a (gone)"
-    assert note_missing(PAYLOAD, []) == PAYLOAD
+def noted(owner):
+    """What the last step of a result or a step says, which must be like a step that never ran."""
+    step = owner["steps"][-1]
+    assert step["execution"] == {
+        "status": "skipped",
+        "start_time": None,
+        "end_time": None,
+        "duration": 0,
+        "attachments": [],
+    }
+    assert step["parent_id"] == owner.get("step id")
+    uuid.UUID(step["id"])
+    return step["data"]["action"]
+
+
+def test_a_missing_file_is_told_where_it_would_be():
+    step = {"id": "s", "step id": "s", "execution": {"attachments": [ref("y"), ref("z")]}, "steps": []}
+    payload = {"message": None, "attachments": [ref("w"), ref("x")], "steps": [step]}
+    before = copy.deepcopy(payload)
+    missing = {"x": "x.png (the file does not exist)", "z": "z.png (40.0 MiB)"}
+    answer = resolve_refs(payload, {"w": "1", "y": "2"}, missing)
+    assert payload == before
+    assert answer == resolve_refs(payload, {"w": "1", "y": "2"}, missing)
+    assert noted(answer) == "Attachments that could not be uploaded: x.png (the file does not exist)"
+    assert noted(answer["steps"][0]) == "Attachments that could not be uploaded: z.png (40.0 MiB)"
+    assert (len(answer["steps"]), len(answer["steps"][0]["steps"])) == (2, 1)
+    assert answer["message"] is None
+    assert [entry["id"] for entry in answer["attachments"]] == ["1"]
 
 
 def test_of_many_missing_files_the_first_are_named():
-    message = note_missing({}, [(f"{n}.png", "gone") for n in range(1000)])["message"]
-    assert "19.png (gone); and 980 more" in message
-    assert "20.png" not in message
+    names = [f"{number}.png" for number in range(1000)]
+    answer = resolve_refs(
+        {"attachments": [{"id": name} for name in names]}, {}, {name: f"{name} (gone)" for name in names}
+    )
+    assert "19.png (gone); and 980 more" in noted(answer)
+    assert "20.png" not in noted(answer)

@@ -372,7 +372,7 @@ class ControllerTransport(Transport):
             open_runs=left["open_runs"],
             reason=reasons[0] if reasons else None,
             in_background=self._in_background and not reasons,
-            dropped=left["dropped"],
+            unsent=tuple((problem, count, name) for problem, count, name in left["unsent"]),
             statuses=left["statuses"],
             failed=tuple(Outcome(*entry) for entry in left["failed"]),
             files=left["files"],

@@ -6,8 +6,10 @@ import mimetypes
 import os
 import re
 import unicodedata
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, BinaryIO, Callable, NamedTuple
 
 MIB = 1024 * 1024
@@ -19,7 +21,10 @@ _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 # type/subtype and parameters in printable ASCII: whatever else is given could end the part's header early.
 _MIME_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+(?:\s*;[ -~]*)?", re.ASCII)
 
-# A message is for people; a test that attached thousands of missing files is told by its first ones.
+# How a step begins that stands for files that could not be sent.
+MISSING = "Attachments that could not be uploaded"
+
+# It is for people: of a test that attached thousands of missing files it names the first ones.
 _NAMED_MISSING = 20
 
 
@@ -288,7 +293,7 @@ def text_step(
     action: str,
     status: str,
     *,
-    start: float,
+    start: float | None,
     duration: int | None,
     **data: str,
 ) -> dict[str, Any]:
@@ -298,16 +303,16 @@ def text_step(
         step_id: a UUID.
         action: what was done.
         status: how it went.
-        start: Unix time in seconds.
+        start: Unix time in seconds; None if it has no time.
         duration: milliseconds; None while it goes on.
         data: other members of its data, such as ``input_data``; an empty one is left out.
     """
-    end = None if duration is None else start + duration / 1000
+    end = None if start is None or duration is None else start + duration / 1000
     return {
         "id": step_id,
         "parent_id": None,
         "step_type": "text",
-        "data": {"action": action, **{name: sendable(text) for name, text in data.items() if text}},
+        "data": {"action": sendable(action), **{name: sendable(text) for name, text in data.items() if text}},
         "execution": {
             "status": status,
             "start_time": start,
@@ -357,19 +362,26 @@ def reason_of(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def resolve_refs(payload: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+def resolve_refs(
+    payload: Mapping[str, Any],
+    ids: Mapping[str, str],
+    missing: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """A payload whose attachments bear the back end's ids.
 
     Args:
         payload: a wire Result whose AttachmentRefs hold a reference as `id`; it is not changed. What holds no
             attachments is shared with the answer, not copied.
         ids: the back end's id by reference. An AttachmentRef without one is dropped.
+        missing: by reference, name and reason of files that could not be sent. Where they would be, in the
+            result or the step that has them, there is a step that tells it.
 
     The walk keeps a list instead of calling itself: steps nested a thousand deep are within the contract.
     """
     answer = dict(payload)
     if "attachments" in answer:
         answer["attachments"] = _resolved(answer["attachments"], ids)
+        _note_missing(answer, payload["attachments"], missing, None)
     open_owners = [answer]
     while open_owners:
         owner = open_owners.pop()
@@ -382,27 +394,27 @@ def resolve_refs(payload: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str
             if execution and "attachments" in execution:
                 attachments = _resolved(execution["attachments"], ids)
                 step["execution"] = {**execution, "attachments": attachments}
+                _note_missing(step, execution["attachments"], missing, step.get("id"))
         open_owners.extend(steps)
     return answer
 
 
-def note_missing(payload: Mapping[str, Any], missing: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """A payload whose message ends with the files that could not be sent.
-
-    Args:
-        payload: a wire Result; it is not changed.
-        missing: file name and reason of each.
-    """
-    answer = dict(payload)
-    if not missing:
-        return answer
-    named = "; ".join(f"{name} ({reason})" for name, reason in missing[:_NAMED_MISSING])
-    if len(missing) > _NAMED_MISSING:
-        named += f"; and {len(missing) - _NAMED_MISSING} more"
-    note = f"Attachments that could not be uploaded: {named}"
-    message = answer.get("message")
-    answer["message"] = f"{message}\n\n{note}" if message else note
-    return answer
+def _note_missing(
+    owner: dict[str, Any],
+    entries: Sequence[Mapping[str, Any]] | None,
+    missing: Mapping[str, str],
+    parent: str | None,
+) -> None:
+    lost = [entry["id"] for entry in entries or () if entry.get("id") in missing]
+    if not lost:
+        return
+    named = "; ".join(missing[ref] for ref in lost[:_NAMED_MISSING])
+    if len(lost) > _NAMED_MISSING:
+        named += f"; and {len(lost) - _NAMED_MISSING} more"
+    # The same id whenever the result is sent.
+    step_id = str(uuid.uuid5(uuid.NAMESPACE_OID, lost[0]))
+    note = text_step(step_id, f"{MISSING}: {named}", "skipped", start=None, duration=0)
+    owner["steps"] = [*(owner.get("steps") or ()), {**note, "parent_id": parent}]
 
 
 def _resolved(entries: Sequence[Mapping[str, Any]] | None, ids: Mapping[str, str]) -> list[dict[str, Any]]:

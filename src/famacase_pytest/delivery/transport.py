@@ -34,7 +34,7 @@ class Leftovers(NamedTuple):
         open_runs: runs whose completion is due.
         reason: why results wait, as far as it is known.
         in_background: whether a relay goes on delivering what waits.
-        dropped: files that were not kept since the outbox was full.
+        unsent: what kept files from being sent, how many each, and the name of one of them.
         statuses: how many of the delivered results have each status.
         failed: those of them that did not pass.
         files: that the back end got, and file_bytes of them.
@@ -48,7 +48,7 @@ class Leftovers(NamedTuple):
     open_runs: int = 0
     reason: str | None = None
     in_background: bool = False
-    dropped: int = 0
+    unsent: tuple[tuple[str, int, str], ...] = ()
     statuses: Mapping[str, int] = {}
     failed: tuple[Outcome, ...] = ()
     files: int = 0

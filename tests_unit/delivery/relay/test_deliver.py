@@ -417,7 +417,8 @@ def test_a_batch_in_flight_whose_run_is_blocked_meanwhile_is_let_go(relay):
 
 def missing_of(relay, result_id):
     payload = relay.api.results["P", 1][result_id]
-    return [entry["file_name"] for entry in payload["attachments"]], payload.get("message")
+    notes = [step["data"]["action"] for step in payload.get("steps", ())]
+    return [entry["file_name"] for entry in payload["attachments"]], notes
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -427,13 +428,13 @@ def test_a_refused_file_is_named_in_its_result_and_all_others_go(relay, status):
     relay.put("b", files=["fine.txt"])
     relay.rounds()
     note = f"Attachments that could not be uploaded: bad.txt (refused by the server: {status} said so)"
-    assert missing_of(relay, "a") == (["good.txt"], f"said\n\n{note}")
-    assert missing_of(relay, "b") == (["fine.txt"], None)
+    assert missing_of(relay, "a") == (["good.txt"], [note])
+    assert missing_of(relay, "b") == (["fine.txt"], [])
     # It is not tried again for other results.
     requests = len(names_of(relay.api))
     relay.put("c", files=["bad.txt"])
     relay.rounds()
-    assert missing_of(relay, "c") == ([], note)
+    assert missing_of(relay, "c") == ([], [note])
     assert len(names_of(relay.api)) == requests
 
 
@@ -442,9 +443,9 @@ def test_a_file_that_cannot_be_read_any_more_is_named_and_all_others_go(relay, o
     for path in (outbox.directory / "files").iterdir():
         path.unlink()
     relay.rounds()
-    names, message = missing_of(relay, "a")
+    names, (note,) = missing_of(relay, "a")
     assert names == ["good.txt"]
-    assert "gone.txt (the file does not exist)" in message
+    assert "gone.txt (the file does not exist)" in note
     assert names_of(relay.api) == [["good.txt"]]
 
 
@@ -457,7 +458,7 @@ def test_a_file_that_could_not_be_stored_is_named(relay, outbox):
     relay.rounds()
     assert missing_of(relay, "a") == (
         [],
-        f"Attachments that could not be uploaded: large.txt ({file.problem})",
+        [f"Attachments that could not be uploaded: large.txt ({file.problem})"],
     )
     assert relay.api.count() == {"post_results": 1}
 
@@ -472,11 +473,11 @@ def test_a_file_on_which_the_server_fails_is_given_up_after_four_rounds(relay):
         assert len(relay.api.files) == 2
         assert relay.api.results == {}
     relay.round()
-    names, message = missing_of(relay, "a")
+    names, (note,) = missing_of(relay, "a")
     assert names == ["good.txt"]
-    assert "bad.txt (the server failed on it: 500 said so)" in message
-    assert "worse.txt (the server failed on it: 500 said so)" in message
-    assert missing_of(relay, "b") == (["fine.txt"], None)
+    assert "bad.txt (the server failed on it: 500 said so)" in note
+    assert "worse.txt (the server failed on it: 500 said so)" in note
+    assert missing_of(relay, "b") == (["fine.txt"], [])
     assert relay.left() == []
 
 

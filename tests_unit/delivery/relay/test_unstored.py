@@ -57,7 +57,8 @@ def test_results_from_memory_arrive_with_their_files(memory):
     payload = memory.api.results["P", 100]["a"]
     stored = {entry["file_name"]: memory.api.files[entry["id"]][1] for entry in payload["attachments"]}
     assert stored == {"x.txt": b"x", "empty.txt": b""}
-    assert payload["message"] == (
+    (step,) = payload["steps"]
+    assert step["data"]["action"] == (
         "Attachments that could not be uploaded: gone.txt (the file does not exist)"
     )
     assert list(memory.api.results["Q", 7]) == ["b"]
@@ -80,7 +81,8 @@ def test_a_file_from_memory_that_does_not_arrive_is_named(memory, status, word):
     assert memory.send(unstored("a", ("bad.txt", b"b"), ("good.txt", b"g")))["delivered"] == 1
     payload = memory.api.results["P", 100]["a"]
     assert [entry["file_name"] for entry in payload["attachments"]] == ["good.txt"]
-    assert payload["message"].endswith(f"bad.txt ({word}: {status} said so)")
+    (step,) = payload["steps"]
+    assert step["data"]["action"].endswith(f"bad.txt ({word}: {status} said so)")
 
 
 def test_a_refused_result_from_memory_is_lost_alone(memory):

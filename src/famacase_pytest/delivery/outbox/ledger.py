@@ -167,6 +167,14 @@ class Ledger:
             "INSERT OR IGNORE INTO upload VALUES (?, ?, ?, ?, ?, NULL, ?)", (project, *file, _plain(reason))
         )
 
+    def problems(self) -> list[tuple[str, int, str]]:
+        """Why the back end did not take files: each reason, how many it concerns, and the name of one."""
+        return list(
+            self._database.rows(
+                "SELECT problem, COUNT(*), MIN(file_name) FROM upload WHERE problem <> '' GROUP BY 1"
+            )
+        )
+
     # Runs
 
     def real_run(self, project: str, run_id: int) -> int | None:

@@ -226,9 +226,11 @@ class Reader:
         rows = self._rows("SELECT seq, COUNT(*) FROM file WHERE sha256 IS NOT NULL GROUP BY seq")
         return sum(count for seq, count in rows if seq in done)
 
-    def count_problems(self, problem: str) -> int:
-        """How many files have this problem."""
-        return int(self._rows("SELECT COUNT(*) FROM file WHERE problem = ?", (problem,))[0][0])
+    def problems(self) -> list[tuple[str, int, str]]:
+        """What keeps files from being sent: each problem, how many have it, and the name of one."""
+        return list(
+            self._rows("SELECT problem, COUNT(*), MIN(file_name) FROM file WHERE problem <> '' GROUP BY 1")
+        )
 
     def close(self) -> None:
         """Close the database; the next call opens it again."""

@@ -17,7 +17,6 @@ from typing import Any, Callable
 
 from ..models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, sendable
 from ..system import System
-from .blobs import FULL
 from .database import Database, OutboxGone, OutboxUnavailable, Schema, create_database, is_database
 from .directory import SESSION, SessionLock, make_session, remove_session
 from .ledger import LEDGER, Ledger
@@ -416,9 +415,13 @@ class Outbox:
         counts = self._readers.each(lambda reader: reader.count_of(ledger.done(reader.name)))
         return sum(count for _, count in counts) + sum(len(ledger.done(name)) for name in self.unreadable)
 
-    def count_dropped(self) -> int:
-        """How many files were not stored since the outbox was full."""
-        return sum(count for _, count in self._readers.each(lambda reader: reader.count_problems(FULL)))
+    def problems(self, ledger: Ledger) -> list[tuple[str, int, str]]:
+        """What kept files from being sent: each problem, how many have it, and the name of one."""
+        found: dict[str, tuple[str, int, str]] = {}
+        for _, rows in (*self._readers.each(lambda reader: reader.problems()), (None, ledger.problems())):
+            for problem, count, name in rows:
+                found[problem] = (problem, found.get(problem, ("", 0, ""))[1] + count, name)
+        return list(found.values())
 
     # The end
 
@@ -470,10 +473,10 @@ def account(outbox: Outbox, ledger: Ledger) -> dict[str, Any]:
     """How far delivery came, in values that JSON can hold.
 
     Returns:
-        ``delivered``, ``waiting``, ``dropped`` (files) and ``open_runs`` are numbers. ``rejected`` has the
-        back end's reasons, ``reasons`` tells why others wait; ``statuses``, ``failed``, ``files``,
-        ``file_bytes`` and ``again`` are of the delivered results, see `Leftovers`. ``runs`` has of each run:
-        project, the session's id, the real one or None, whether it is completed, its public link.
+        ``delivered``, ``waiting`` and ``open_runs`` are numbers. ``rejected`` has the back end's reasons,
+        ``reasons`` tells why others wait; ``unsent``, ``statuses``, ``failed``, ``files``, ``file_bytes`` and
+        ``again``: see `Leftovers`. ``runs`` has of each run: project, the session's id, the real one or None,
+        whether it is completed, its public link.
     """
     state = ledger.state()
     rejected = [entry.reason for entry in ledger.rejected()]
@@ -483,7 +486,7 @@ def account(outbox: Outbox, ledger: Ledger) -> dict[str, Any]:
     return {
         "delivered": outbox.count_done(ledger) - len(rejected),
         "waiting": sum(entry.results for entry in outbox.count_pending(ledger).values()),
-        "dropped": outbox.count_dropped(),
+        "unsent": outbox.problems(ledger),
         "rejected": rejected,
         "reasons": [*blocked, *filter(None, (state.get("missing"), state.get("away")))],
         "statuses": statuses,

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from ...errors import ApiError, Refused, Rejected
 from ..api.base import ReportingClient
-from ..models import MIB, Fingerprint, Item, Part, Run, StoredFile, note_missing, resolve_refs
+from ..models import MIB, Fingerprint, Item, Part, Run, StoredFile, resolve_refs
 from ..outbox.database import OutboxUnavailable
 from ..outbox.ledger import Ledger, Upload
 from ..outbox.store import Outbox
@@ -382,13 +382,12 @@ def with_files(payload: str, files: Sequence[tuple[str, str, Upload | None]]) ->
         files: reference and name of each, and what became of it.
     """
     ids = {ref: upload.file_id for ref, _, upload in files if upload and upload.file_id}
-    missing = [
-        (name, upload.problem if upload and upload.problem else "not uploaded")
+    missing = {
+        ref: f"{name} ({upload.problem if upload and upload.problem else 'not uploaded'})"
         for ref, name, upload in files
         if ref not in ids
-    ]
-    resolved = resolve_refs(System.loads(payload), ids)
-    return System.dumps(note_missing(resolved, missing), ensure_ascii=False)
+    }
+    return System.dumps(resolve_refs(System.loads(payload), ids, missing), ensure_ascii=False)
 
 
 def failure_of(error: ApiError) -> str:
