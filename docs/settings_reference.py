@@ -111,6 +111,7 @@ def markdown() -> str:
         (
             (_code(row.name if row.in_environment else ""), _code(row.flag), _code(row.path), *_meaning(row))
             for row in UPSTREAM
+            if row.purpose
         ),
     )
     return f"{_INTRODUCTION}\n{_OWN_INTRODUCTION}\n{own}\n{_TWINS_INTRODUCTION}\n{twins}"
@@ -125,7 +126,7 @@ def schema() -> dict[str, Any]:
         "properties": {"$schema": {"type": "string"}},
     }
     for row in ROWS:
-        if not row.path:
+        if not (row.path and row.purpose):
             continue
         *blocks, last = row.path.split(".")
         node = root

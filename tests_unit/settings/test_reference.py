@@ -10,6 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from famacase_pytest.settings.table import UPSTREAM
+
 DOCS = Path(__file__).parents[2] / "docs"
 reference = types.SimpleNamespace(**runpy.run_path(str(DOCS / "settings_reference.py")))
 
@@ -24,6 +26,20 @@ reference = types.SimpleNamespace(**runpy.run_path(str(DOCS / "settings_referenc
 def test_the_documentation_is_that_of_the_table(name: str, text: str) -> None:
     written = (DOCS / name).read_text(encoding="utf-8")
     assert written == text, "run: python docs/settings_reference.py"
+
+
+def test_what_has_no_effect_is_accepted_and_not_listed() -> None:
+    silent = [row for row in UPSTREAM if not row.purpose]
+    assert [row.path for row in silent] == [
+        "executionPlan.path",
+        "testops.api.retries",
+        "testops.api.retryBackoff",
+        "testops.configurations.createIfNotExists",
+        "report.driver",
+    ]
+    for row in silent:
+        assert row.name not in reference.markdown()
+    assert "retryBackoff" not in reference.schema_text()
 
 
 GOOD: dict[str, Any] = {

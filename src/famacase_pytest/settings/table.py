@@ -41,7 +41,7 @@ class Row(NamedTuple):
         name: of the variable, without `FAMACASE_` or `QASE_`; in lower case: a setting of files alone.
         path: the keys that lead to it in a file, joined by dots; "" if no file has it.
         kind: of its values.
-        purpose: for the documentation.
+        purpose: for the documentation; "" for what is accepted, since Qase's files have it, without effect.
         default: for the documentation.
         flag: without `--famacase-` or `--qase-`; "" if there is none today.
         dest: of the flag, without prefix, where it differs from the name.
@@ -105,7 +105,8 @@ UPSTREAM: tuple[Row, ...] = (
     ),
     _row("EXCLUDE_PARAMS", "excludeParams", listing(), "Parameters that are left out of results"),
     _row("STATUS_MAPPING", "statusMapping", STATUS_MAPPING, "Statuses to replace by others"),
-    _row("EXECUTION_PLAN_PATH", "executionPlan.path", TEXT, "Path of the execution plan file"),
+    # Upstream reads it, and does nothing with it.
+    _row("EXECUTION_PLAN_PATH", "executionPlan.path", TEXT, ""),
     _row("TESTOPS_API_HOST", "testops.api.host", TEXT, "The address; `FAMACASE_API_URL` beats it"),
     _row(
         "TESTOPS_API_TOKEN",
@@ -121,16 +122,9 @@ UPSTREAM: tuple[Row, ...] = (
         "Seconds for one HTTP call; `FAMACASE_TIMEOUT` beats it",
         flag="",
     ),
-    _row(
-        "TESTOPS_API_RETRIES", "testops.api.retries", integer(0), "Retries of a batch by qase-pytest", flag=""
-    ),
-    _row(
-        "TESTOPS_API_RETRY_BACKOFF",
-        "testops.api.retryBackoff",
-        seconds(3600, zero=True),
-        "Seconds between those retries",
-        flag="",
-    ),
+    # The relay has retries of its own.
+    _row("TESTOPS_API_RETRIES", "testops.api.retries", integer(0), "", flag=""),
+    _row("TESTOPS_API_RETRY_BACKOFF", "testops.api.retryBackoff", seconds(3600, zero=True), "", flag=""),
     _row("TESTOPS_PROJECT", "testops.project", TEXT, "Code of the project"),
     _row("TESTOPS_DEFECT", "testops.defect", BOOLEAN, "Create a defect for a failed result", "false"),
     _row("TESTOPS_PLAN_ID", "testops.plan.id", integer(0), "Run only what this plan holds"),
@@ -150,12 +144,12 @@ UPSTREAM: tuple[Row, ...] = (
         CONFIGURATIONS,
         "Configurations of the run",
     ),
+    # A run is created with its configurations, and the contract has no place for this.
     _row(
         "TESTOPS_CONFIGURATIONS_CREATE_IF_NOT_EXISTS",
         "testops.configurations.createIfNotExists",
         BOOLEAN,
-        "Create configurations that do not exist yet",
-        "false",
+        "",
     ),
     _row("TESTOPS_STATUS_FILTER", "testops.statusFilter", listing(STATUSES), "Statuses that are not sent"),
     _row(
@@ -165,7 +159,8 @@ UPSTREAM: tuple[Row, ...] = (
         "Make a public link to the run at its end",
         "false",
     ),
-    _row("REPORT_DRIVER", "report.driver", choice("local"), "Driver of the local report", "local"),
+    # There is one driver.
+    _row("REPORT_DRIVER", "report.driver", choice("local"), ""),
     _row(
         "REPORT_CONNECTION_PATH",
         "report.connection.path",
