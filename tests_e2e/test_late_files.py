@@ -82,6 +82,16 @@ def test_one_page(tmp_path_factory):
 def test_same_name(tmp_path_factory):
     (tmp_path_factory.getbasetemp() / "page.html").write_text("another test's, not attached")
 
+@pytest.fixture(scope="module", params=["one", "two"])
+def archive(request, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "archive.bin"
+    path.write_bytes(b"not closed")
+    yield path
+    path.write_bytes(b"closed: " + request.param.encode())
+
+def test_archived(archive):
+    qase.attach(str(archive))
+
 @pytest.fixture(scope="session")
 def log(tmp_path_factory):
     path = tmp_path_factory.mktemp("log") / "session.bin"
@@ -103,6 +113,8 @@ EXPECTED = {
     "test_second": [b"begin; the rest of the video"],
     "test_traced": [b"made by the module's fixture"],
     "test_one_page": [b"the page of the first"],
+    "test_archived one": [b"closed: one"],
+    "test_archived two": [b"closed: two"],
     "test_at_the_end": [b"written at the session's end"],
     "test_of_the_end": [b"another beginning, and the rest", b"made by the last hook"],
 }
@@ -111,8 +123,10 @@ EXPECTED = {
 def arrived(runs, server, run):
     """The contents of the files of each result that has any."""
     return {
-        title: [stored_content(server.url, "SMOKE", entry["id"]) for entry in result["attachments"]]
-        for title, result in runs.by_title(run).items()
+        " ".join([result["title"], *result["params"].values()]): [
+            stored_content(server.url, "SMOKE", entry["id"]) for entry in result["attachments"]
+        ]
+        for result in runs.results(run)
         if result.get("attachments")
     }
 
@@ -123,7 +137,7 @@ def test_a_file_arrives_as_its_fixture_has_left_it(project, runs, server, argume
     outcome = project.run(*arguments)
     assert (outcome.code, outcome.notices) == (0, []), outcome.output
     run = runs.only()
-    assert (run["status"], run["stats"]) == ("completed", {"passed": 9})
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 11})
     assert arrived(runs, server, run) == EXPECTED
     assert not any(result.get("message") for result in runs.results(run))
 
@@ -135,10 +149,10 @@ def test_a_hook_of_the_end_ends_the_process(project, runs, server):
     outbox = project.directory / ".famacase"
     eventually(lambda: check(not outbox.exists()), "the relay has not cleaned up")
     run = runs.only()
-    assert (run["status"], run["stats"]) == ("completed", {"passed": 9})
+    assert (run["status"], run["stats"]) == ("completed", {"passed": 11})
     expected = {title: files for title, files in EXPECTED.items() if title != "test_of_the_end"}
     assert arrived(runs, server, run) == {**expected, "test_of_the_end": [b"begin"]}
-    result = runs.by_title(run)["test_of_the_end"]
+    (result,) = [result for result in runs.results(run) if result["title"] == "test_of_the_end"]
     (note,) = result["steps"]
     said = "Attachments that could not be uploaded: made.bin (the file does not exist)"
     assert (result["message"], note["data"]["action"], note["execution"]["status"]) == (None, said, "skipped")
@@ -174,5 +188,5 @@ def test_what_is_masked_and_left_out(project, runs, server):
         "famacase: 1 file was not sent (never.bin): the file does not exist. A step in its result says so."
     ]
     assert arrived(runs, server, runs.only()) == {
-        "test_failed": [b"begin, password='***', a parameter: ***", b"made by the last hook"]
+        "test_failed ***": [b"begin, password='***', a parameter: ***", b"made by the last hook"]
     }

@@ -200,6 +200,19 @@ class LateFileHooks:
         self._session = session
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        with self._session.guarded():
+            self._session.late_setup_starts(item)
+        try:
+            return (yield)
+        finally:
+            self._session.late_setup_ended()
+
+    def pytest_fixture_post_finalizer(self) -> None:
+        with self._session.guarded():
+            self._session.fixture_ended()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> Generator[None, object, object]:

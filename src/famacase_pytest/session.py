@@ -127,6 +127,9 @@ class Session:
         self.item: pytest.Item | None = None
         # Registered when they are needed: a suite without attached files is not to pay for them.
         self.late_file_hooks: object | None = None
+        # The last parameters of fixtures of wider scopes, and the node whose fixtures give way in a set-up.
+        self._params: dict[str, object] = {}
+        self._giving_way: str | None = None
         # Results that a hook did not let through, those of workers as well.
         self._kept_back = 0
         # Of the slowest worker.
@@ -385,6 +388,29 @@ class Session:
         """The fixtures of a test are about to be torn down, and those that the next test does not need."""
         if self._transport is not None:
             self._transport.teardown_starts(lambda: _ending(item, nextitem))
+
+    def late_setup_starts(self, item: pytest.Item) -> None:
+        """The set-up of a test begins: fixtures whose parameter it changes are torn down in it."""
+        callspec = getattr(item, "callspec", None)
+        scopes = set()
+        for name, scope in getattr(callspec, "_arg2scope", {}).items():
+            value = callspec.params.get(name)  # type: ignore[union-attr]
+            if scope.value != "function" and self._params.get(name, self) is not value:
+                scopes.add(scope.value)
+                self._params[name] = value
+        if scopes and self._transport is not None:
+            self._giving_way = "" if scopes & {"session", "package"} else item.nodeid.partition("::")[0]
+            self._transport.teardown_starts(lambda: self._giving_way or "")
+
+    def fixture_ended(self) -> None:
+        """A fixture has been torn down; what takes its place may write files of the same names."""
+        if self._giving_way is not None and self._transport is not None:
+            self._transport.teardown_ended()
+            self._transport.teardown_starts(lambda: self._giving_way or "")
+
+    def late_setup_ended(self) -> None:
+        """The set-up of the test is over."""
+        self._giving_way = None
 
     def teardown_ended(self) -> None:
         """They have been torn down: what they have finished is stored."""
