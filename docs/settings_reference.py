@@ -54,6 +54,8 @@ What was meant and cannot be done is said in one line:
 - an address is set, but no mode;
 - a mode asks for Famacase, but `qase-pytest` takes no part in the session (`-p no:qase_pytest`, or plugin
   autoload is off and `-p qase_pytest` is missing);
+- settings for Famacase are made after `qase-pytest` has read its configuration, such as in the
+  `pytest_configure` of a conftest below the root directory, or of a plugin given by `-p`;
 - no Famacase setting is present, but `QASE_TESTOPS_API_HOST` looks like a Famacase back end: its name
   contains `famacase`, or the token begins with `rep_`. A host outside `qase.io` may also be a company's own
   Qase, and nobody is asked over the network before the session is known to be for Famacase, so a back end

@@ -162,6 +162,20 @@ def test_what_the_line_says_to_do_works(moved, double, layer, runs):
     assert double.calls == []
 
 
+def test_settings_that_are_made_too_late_are_said(project, layer):
+    """In a plugin given by -p: qase-pytest, which is loaded after it, is configured before it."""
+    made = {name: value for name, value in project.environ.items() if name.startswith("FAMACASE_")}
+    project.write(
+        test_one="def test_one(): pass",
+        late=f"def pytest_configure(): __import__('os').environ.update({made})",
+    )
+    outcome = project.run("-p", "late", PYTHONPATH=str(project.directory), **dict.fromkeys(made))
+    assert (outcome.code, outcome.counts) == (0, "1 passed"), outcome.output
+    (notice,) = outcome.notices
+    assert "were made after qase-pytest had read its configuration" in notice
+    assert layer.exchanges() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "remedy"),
     [

@@ -46,6 +46,14 @@ _GONE = (
 _WORKERS = ("numprocesses", "tx")
 
 
+# What is said where settings are there when the tests begin, and were not when it was decided.
+_TOO_LATE = (
+    "Settings for Famacase were made after qase-pytest had read its configuration, so nothing is reported "
+    "there. Make them before pytest starts, or in the pytest_configure of the conftest in the root "
+    "directory; that of a plugin given by -p needs tryfirst=True."
+)
+
+
 def prepare(config: pytest.Config) -> None:
     """Do what cannot wait for the command line, if environment and files alone switch reporting on."""
     imports.answered(os.environ)
@@ -173,6 +181,12 @@ def integrate(config: pytest.Config) -> None:
     state = of(config)
     if _integrating or _is_testless(config):
         return
+    if (
+        isinstance(state, Inactive)
+        and state.is_qases
+        and preview(os.environ, _files(config), vars(config.option)).needs_backend
+    ):
+        state.notices.add(_TOO_LATE)
     base = sys.modules.get("famacase_pytest.integrations.base")
     try:
         inputs = Inputs(os.environ, vars(config.option), _files(config), config.stash[_DEFAULTS])
@@ -209,6 +223,8 @@ class Inactive:
 
     def __init__(self, config: pytest.Config, lines: Sequence[str] = ()) -> None:
         self.notices = Notices(config, lines)
+        # Whether it is left to qase-pytest, since no setting asks for Famacase.
+        self.is_qases = False
         self._config = config
         self._monkeypatch = pytest.MonkeyPatch()
 
@@ -284,7 +300,9 @@ def _decide(config: pytest.Config) -> Session | Inactive:
         imports.restore()
         if config.stash.get(_EXPECTED, False) and not (testless or "switches off" in resolution.reason):
             said.append(_GONE)
-        return Inactive(config, () if testless else [*said, *resolution.warnings])
+        qases = Inactive(config, () if testless else [*said, *resolution.warnings])
+        qases.is_qases = True
+        return qases
     if testless:
         return Inactive(config).silence_upstream()
     settings, warnings = resolution.settings, [*said, *resolution.warnings]
