@@ -49,8 +49,7 @@ class Run(NamedTuple):
     requested: bool = False
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A stored result.
 
     Attributes:
@@ -65,7 +64,7 @@ class Item:
     project: str
     run_id: int
     result_id: str
-    payload: str = field(repr=False)
+    payload: str
     has_files: bool = False
 
     @property
@@ -79,8 +78,7 @@ class Item:
         return len(self.payload) if self.payload.isascii() else len(self.payload.encode("utf-8", "replace"))
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What the contract allows in one upload request.
 
     Attributes:
@@ -126,8 +124,7 @@ class Fingerprint(NamedTuple):
     mime_type: str
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One file of an upload request.
 
     Attributes:
@@ -141,7 +138,7 @@ class Part:
     file_name: str
     mime_type: str
     size: int
-    open: Callable[[], BinaryIO] = field(repr=False)
+    open: Callable[[], BinaryIO]
     sha256: str
 
     @property
@@ -221,8 +218,7 @@ class Late(NamedTuple):
     screen: Callable[[bytes, str], bytes]
 
 
-@dataclass(frozen=True)
-class CapturedResult:
+class CapturedResult(NamedTuple):
     """One result as it was captured.
 
     Attributes:
@@ -235,8 +231,8 @@ class CapturedResult:
 
     payload: dict[str, Any]
     files: tuple[Attachment, ...] = ()
-    copies: Mapping[str, StoredFile] = field(default_factory=dict)
-    late: Mapping[str, Late] = field(default_factory=dict)
+    copies: Mapping[str, StoredFile] = {}
+    late: Mapping[str, Late] = {}
 
 
 class Waiting(NamedTuple):

@@ -137,7 +137,7 @@ class Screening:
         ):
             captured = CapturedResult(resolve_refs(payload, {}))
         else:
-            captured = self.settled(replace(captured, payload=payload))
+            captured = self.settled(captured._replace(payload=payload))
         return captured if self._mask is None else self._masked(captured, self._mask)
 
     def _settled(

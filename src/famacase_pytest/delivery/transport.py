@@ -182,7 +182,7 @@ class Transport:
         """Store finished results; what the outbox does not take is held in memory."""
         if self._screening is not None:
             # What a hook has put in is masked as well.
-            results = [replace(result, payload=self._screening.masked(result.payload)) for result in results]
+            results = [result._replace(payload=self._screening.masked(result.payload)) for result in results]
         for result in results:
             problem = self._problem_of(code, run_id, result)
             if problem:
@@ -197,7 +197,7 @@ class Transport:
         if self._writer is None:
             return result
         files = [self._file(source, result.copies.get(source.ref)) for source in result.files]
-        return replace(result, copies={file.ref: replace(file, origin=None) for file in files})
+        return result._replace(copies={file.ref: replace(file, origin=None) for file in files})
 
     def unstored(self) -> list[dict[str, Any]]:
         """The results that the disk still has no room for, as they travel over a pipe."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +30,7 @@ class Defects(NamedTuple):
     close: bool
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of a session that uses Famacase. Where the source matters the field is a `Value`.
 
     Attributes:
@@ -106,7 +104,7 @@ class Settings:
     run_description: Value[str] | None
     run_tags: Value[list[Any]] | None
     defects: Defects | None
-    overlay: Overlay = field(repr=False)
+    overlay: Overlay
 
     @property
     def needs_backend(self) -> bool:

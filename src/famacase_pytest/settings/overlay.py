@@ -14,7 +14,7 @@ None of them holds a real token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .address import without_scheme
@@ -27,7 +27,7 @@ NO_HOST = "famacase.invalid"
 """The host for upstream in a mode without a back end: no network resolves it, where its default is Qase."""
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Overlay:
     """What upstream reads in place of the real sources.
 
@@ -37,9 +37,9 @@ class Overlay:
         options: values for the `qase_*` attributes of the namespace.
     """
 
-    environ: dict[str, str] = field(repr=False)
-    file: dict[str, Any] = field(repr=False)
-    options: dict[str, Any] = field(repr=False)
+    environ: dict[str, str]
+    file: dict[str, Any]
+    options: dict[str, Any]
 
 
 def build(

@@ -140,7 +140,7 @@ class Defaults(NamedTuple):
     source: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Inputs:
     """All sources of a session's settings.
 
@@ -151,10 +151,10 @@ class Inputs:
         defaults: what a plugin gives.
     """
 
-    environ: Mapping[str, str] = field(repr=False)
-    options: Mapping[str, object] = field(repr=False)
+    environ: Mapping[str, str]
+    options: Mapping[str, object]
     files: ConfigFiles
-    defaults: Defaults = field(default=Defaults(), repr=False)
+    defaults: Defaults = field(default=Defaults())
 
     @property
     def famacase_file(self) -> Mapping[str, Any]:

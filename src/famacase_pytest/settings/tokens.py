@@ -25,26 +25,26 @@ _TOKEN, _TOKEN_FILE, _TOKENS, _QASE_TOKEN = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class _Held:
     """A token as a source holds it, or what is wrong with it."""
 
     source: Source
-    token: str = field(default="", repr=False)
+    token: str = ""
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Tokens:
     """The tokens of a session. Neither `repr` nor `str` nor an error shows one.
 
     What is wrong with a token is an error when it is asked for: a session that sends nothing needs none.
     """
 
-    _general: _Held | None = field(default=None, repr=False)
-    _by_project: Mapping[str, _Held] = field(default_factory=dict, repr=False)
-    _problem: str = field(default="", repr=False)
-    _secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    _general: _Held | None = None
+    _by_project: Mapping[str, _Held] = field(default_factory=dict)
+    _problem: str = ""
+    _secrets: frozenset[str] = frozenset()
 
     def for_project(self, code: str) -> str:
         """The token for a project.

@@ -172,7 +172,7 @@ def split(captured: CapturedResult) -> list[CapturedResult]:
         }
         attempts.append(CapturedResult(attempt))
     # All of the files go with the first: they are merged again.
-    attempts[:1] = [replace(first, files=captured.files, copies=captured.copies) for first in attempts[:1]]
+    attempts[:1] = [first._replace(files=captured.files, copies=captured.copies) for first in attempts[:1]]
     return attempts or [captured]
 
 

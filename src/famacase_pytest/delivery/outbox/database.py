@@ -11,8 +11,7 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import PASSING, FamacaseError
 from ..descriptors import clear_of_others
@@ -42,8 +41,7 @@ class OutboxTooNew(FamacaseError):
     """A newer release of famacase-pytest has written this outbox. Upgrade famacase-pytest, then send it."""
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
     """The tables of one kind of database.
 
     Attributes:
@@ -53,7 +51,7 @@ class Schema:
     """
 
     tables: str
-    upgrades: Mapping[int, str] = field(default_factory=dict)
+    upgrades: Mapping[int, str] = {}
     version: int = FORMAT
 
 
