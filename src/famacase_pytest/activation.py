@@ -66,17 +66,18 @@ def prepare(config: pytest.Config) -> None:
 def _prepare(config: pytest.Config) -> None:
     config.stash[_FILES] = files = ConfigFiles(Path.cwd())
     expected = preview(os.environ, files)
-    if expected.active:
-        imports.load_sparing_clients()
     if expected.needs_backend:
         config.stash[_EXPECTED] = True
-        # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
-        from . import wiring
-
         # An xdist worker has none of its own, nor has a session inside the test of another one.
         if "PYTEST_XDIST_WORKER" not in os.environ and not _reporting:
-            config.stash[_LINK] = wiring.launch_relay(os.environ)
+            from .delivery.relay.process import launch_early
+
+            # First of all: what the relay imports takes longer than the rest of the start here.
+            config.stash[_LINK] = launch_early(os.environ)
+        # Now, so that it is bound to the real functions: a conftest may start patches as it is imported.
+        from . import wiring  # noqa: F401
     if expected.active:
+        imports.load_sparing_clients()
         from .upstream.patches import install_early
 
         config.stash[_EARLY] = install_early()

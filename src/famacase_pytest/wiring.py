@@ -17,9 +17,8 @@ from .delivery.outbox.database import OutboxGone, OutboxTooNew, OutboxUnavailabl
 from .delivery.outbox.directory import make_private, sessions
 from .delivery.outbox.store import Outbox
 from .delivery.outbox.writer import Writer
-from .delivery.relay.process import Link, RelayProcess, launch
+from .delivery.relay.process import Link, RelayProcess
 from .delivery.worker import WorkerTransport
-from .errors import PASSING
 from .settings.model import Settings
 
 if TYPE_CHECKING:
@@ -40,16 +39,6 @@ _PRESENCE = 10.0
 _LOOKED_AT = 20
 
 Tell = Callable[[str], None]
-
-
-def launch_relay(environ: Mapping[str, str]) -> Link | None:
-    """Launch the relay of a session that is not configured yet; None if that fails, which is said later."""
-    try:
-        return launch(environ)
-    except PASSING:
-        raise
-    except BaseException:  # noqa: BLE001 (it is tried again when the session is configured, and said then)
-        return None
 
 
 def controller_transport(

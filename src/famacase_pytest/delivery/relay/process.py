@@ -254,6 +254,16 @@ def launch(environ: Mapping[str, str]) -> Link:
     return link
 
 
+def launch_early(environ: Mapping[str, str]) -> Link | None:
+    """Launch the relay of a session that is not configured yet; None if that fails, which is said later."""
+    try:
+        return launch(environ)
+    except PASSING:
+        raise
+    except BaseException:  # noqa: BLE001 (it is tried again when the session is configured, and said then)
+        return None
+
+
 class Link:
     """The pipes to and from one relay.
 
