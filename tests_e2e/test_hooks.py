@@ -218,6 +218,9 @@ def test_without_the_package_an_optional_hook_does_no_harm(project, shown):
 def test_a_hook_that_raises_is_named_once_and_reporting_goes_on(project, runs, workers):
     project.write(
         broken="""
+        def pytest_famacase_integrations():
+            raise RuntimeError("when asked")
+
         def pytest_famacase_run_started(run):
             raise RuntimeError("at the start")
 
@@ -234,6 +237,7 @@ def test_a_hook_that_raises_is_named_once_and_reporting_goes_on(project, runs, w
     assert outcome.code == 0
     told = [
         ("pytest_famacase_run_started", "RuntimeError: at the start"),
+        ("pytest_famacase_integrations", "RuntimeError: when asked"),
         ("pytest_famacase_result", "RuntimeError: at each result"),
         ("pytest_famacase_run_finished", "SystemExit: at the end"),
     ]

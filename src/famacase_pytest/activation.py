@@ -204,7 +204,8 @@ def integrate(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     names = [] if named is None else [(str(named.source), name) for name in named.value]
-    teams = SessionIntegrations(config, names, state.notices.add, state.context, state.hidden)
+    offered = Hooks(config, state.notices.add).call("pytest_famacase_integrations")
+    teams = SessionIntegrations(config, names, offered, state.notices.add, state.context, state.hidden)
     config.pluginmanager.register(teams, "famacase-integrations")
     teams.begin()
 

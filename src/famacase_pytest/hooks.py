@@ -49,9 +49,9 @@ class Hooks:
         """Whether any plugin implements a hook."""
         return bool(_hook(self._config, name).get_hookimpls())
 
-    def run_event(self, name: str, **arguments: object) -> None:
-        """Call a hook that is told something of a run."""
-        self._call(name, self._config, config=self._config, **arguments)
+    def call(self, name: str, **arguments: object) -> Any:
+        """Call a hook of the session; returns what it answers, None if it raised."""
+        return self._call(name, self._config, config=self._config, **arguments)
 
     def lets_through(self, item: pytest.Item | None, payload: dict[str, Any]) -> bool:
         """Ask ``pytest_famacase_result`` of a result, which it may change; False: it is kept back."""

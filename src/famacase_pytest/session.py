@@ -277,7 +277,7 @@ class Session:
         self._runs[code] = run_id
         self._write_run_file()
         if is_new and not self._is_worker:
-            self._hooks.run_event("pytest_famacase_run_started", run=self._run(code))
+            self._hooks.call("pytest_famacase_run_started", run=self._run(code))
 
     def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
         """A result as it is to be stored, together with the earlier attempts of its test."""
@@ -580,7 +580,7 @@ class Session:
             return
         summary = self._end()
         for code in self._runs:
-            self._hooks.run_event("pytest_famacase_run_finished", run=self._run(code), summary=summary)
+            self._hooks.call("pytest_famacase_run_finished", run=self._run(code), summary=summary)
 
     def _run(self, code: str) -> Run:
         """A run as hooks are handed it."""

@@ -44,6 +44,7 @@ class SessionIntegrations:
     Args:
         config: pytest's.
         named: what the setting names, each with the place where that stands.
+        offered: what plugins answer to ``pytest_famacase_integrations``.
         tell: takes a line for the user.
         context: gives what on_run_end is told of the run.
         hidden: masks what is secret in a text.
@@ -53,12 +54,14 @@ class SessionIntegrations:
         self,
         config: pytest.Config,
         named: Sequence[tuple[str, str]],
+        offered: object,
         tell: Callable[[str], None],
         context: Context,
         hidden: Callable[[str], str],
     ) -> None:
         self._config = config
         self._named = named
+        self._offered = offered
         self._tell = tell
         self._context = context
         self._hidden = hidden
@@ -134,9 +137,7 @@ class SessionIntegrations:
         try:
             for source, name in self._named:
                 found.extend(self._made(_named(name, source, self._config), source))
-            for given in self._config.hook.pytest_famacase_integrations(config=self._config):
-                source = "pytest_famacase_integrations"
-                found.extend(self._made(given, source))
+            found.extend(self._made(self._offered, "pytest_famacase_integrations"))
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from None
         return list(dict.fromkeys([*registry, *found]))
@@ -155,7 +156,7 @@ class SessionIntegrations:
                 if given.required:
                     raise SettingsError(f"{what} It is required, so no test is run.") from error
                 self._tell(f"{what} The tests and reporting go on without it.")
-        elif isinstance(given, ModuleType):
+        elif isinstance(given, ModuleType) and hasattr(given, LIST):
             yield from self._made(getattr(given, LIST), f"{LIST} of {given.__name__}")
         elif isinstance(given, str):
             yield from self._made(_named(given, source, self._config), source)
@@ -173,7 +174,16 @@ def _named(name: str, source: str, config: pytest.Config) -> object:
     """What a name stands for: an entry point, or what the resolver finds."""
     entries = {entry.name: entry for entry in _entry_points()} if name.isidentifier() else {}
     if name in entries:
-        return entries[name].load()
+        try:
+            return entries[name].load()
+        except PASSING:
+            raise
+        except BaseException as error:
+            raise SettingsError(
+                f"{source} is {name!r}, an entry point that cannot be loaded "
+                f"({type(error).__name__}: {error}): no test is run. "
+                "Mend the package that it is from, or leave it out."
+            ) from error
     place = config.invocation_params.dir
     found = load(name, setting=source, directory=place, known=entries)
     if isinstance(found, ModuleType) and not hasattr(found, LIST):
