@@ -81,7 +81,7 @@ const labelOf = (link) => `${link.parentElement.className} ${link.firstChild?.te
 
 async function go(address, isNew) {
   const mine = ++asked;
-  const focused = document.activeElement?.closest("#found a");
+  const focused = document.activeElement?.closest("#found a[data-soft]");
   let answer;
   try {
     answer = await source.page(address);
@@ -99,7 +99,7 @@ async function go(address, isNew) {
   const place = links().indexOf(focused);
   find("#found").replaceChildren(...found.childNodes);
   // The keyboard goes on where it was, and another page is read from its top.
-  links().at(place)?.focus({ preventScroll: true });
+  if (focused) (links().at(place) ?? find("#found a")).focus({ preventScroll: true });
   if (focused?.closest(".turn")) find("#found .head").scrollIntoView();
   const form = find("#search");
   const hidden = all("input[type=hidden]", find("#search", answer.page) ?? make("form"));
