@@ -80,7 +80,7 @@ def test_a_test_that_passes_again_leaves_a_note_or_closes(tracker):
     (defect,) = tracker.defects()
     assert defect["status"] == "Open"
     assert defect["description"].endswith("passed again in http://f/runs/2")
-    tracker.file(finding(run=4))
+    # What was left open is closed once that is wanted.
     tracker.file(finding(failed=False, run=5), close=True)
     assert tracker.defects()[0]["status"] == "Closed"
     # A closed one is not opened again.

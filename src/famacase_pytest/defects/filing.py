@@ -206,11 +206,11 @@ class _Synchronisation:
         notes = [line for line in lines if line.startswith(_NOTE)]
         status = defect.status
         if not finding.failed:
-            if notes and what in notes[-1]:
-                return None
             if self._close:
                 allowed = self._fields.get("status") or ["Closed"]
                 status = next((name for name in allowed if name.lower() in _CLOSED), status)
+            if notes and what in notes[-1] and status == defect.status:
+                return None
         notes.append(f"{_NOTE}{self._now:%Y-%m-%d %H:%M} UTC: {what} in {finding.run_url}")
         text = [line for line in lines if not line.startswith(_NOTE)]
         content = {
