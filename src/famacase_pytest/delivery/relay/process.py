@@ -52,6 +52,9 @@ _TICK = 0.1
 # Seconds that the relay may take to read what it is told, and the launching interpreter to end.
 _PATIENCE = 10.0
 
+# Seconds that the launching interpreter has left once the back end had its time to answer.
+_LAUNCH = 3.0
+
 _CHUNK = 64 * 1024  # bytes
 
 # Variables that change what an interpreter does, or that are nobody else's business.
@@ -182,9 +185,17 @@ class RelayProcess:
             self._link.write([_line({"do": do})])
 
     def settle(self) -> None:
-        """Wait for the launching interpreter to end, so that no test finds a child that it did not start."""
-        if self._link is not None and System.getpid() == self._owner:
-            self._link.reap()
+        """Wait for the launching interpreter to end, so that no test finds a child that it did not start.
+
+        What has not ended by now has not become a relay, and is killed: an application that has Python in it,
+        and was started once more, would go on for ever.
+        """
+        if self._link is None or System.getpid() != self._owner or self._link.reap(_LAUNCH):
+            return
+        self._link.kill()
+        self._drop()
+        self._starts = _STARTS
+        self.trouble = f"No relay process has begun, and {sys.executable} was started"
 
     def leave(self, *, abandoned: bool = False) -> None:
         """Let it finish by itself, when nobody waits for it.
@@ -365,18 +376,19 @@ class Link:
             return self._wait_for(self._from, getattr(select, "POLLIN", 0), seconds)
         return 0.0
 
-    def reap(self) -> None:
-        """Wait for the interpreter that has forked the relay."""
+    def reap(self, seconds: float = _PATIENCE) -> bool:
+        """Wait some seconds for the interpreter that has forked the relay; whether it has ended."""
         if sys.platform == "win32":
-            return
-        looks = int(_PATIENCE / _LOOK)
+            return True
+        looks = int(seconds / _LOOK)
         while self._process.poll() is None and looks > 0:
             _pause(_LOOK)
             looks -= 1
+        return self._process.poll() is not None
 
     def kill(self) -> None:
-        """End the relay at once."""
-        if sys.platform == "win32":
+        """End the relay at once, or what was started and has not become one."""
+        if sys.platform == "win32" or self._process.poll() is None:
             self._process.kill()
         elif self._pid is not None:
             try:
