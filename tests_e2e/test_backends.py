@@ -192,8 +192,11 @@ RUDE = """
 
 def test_a_client_that_does_what_it_likes(project):
     """It writes to the standard output, reads the standard input, and raises what is not agreed."""
-    project.write(test_one=SUITE, rude=RUDE)
-    outcome = project.run(leaves=["kept", ".famacase"], **{**JSONL, "FAMACASE_CLIENT_CLASS": "rude.Rude"})
+    # And a test leaves the directory that its file is relative to.
+    away = "\n    def test_two(tmp_path):\n        __import__('os').chdir(tmp_path)"
+    project.write(test_one=SUITE.replace("\n    def test_two():", away), rude=RUDE)
+    rude = {**JSONL, "FAMACASE_CLIENT_CLASS": "rude.py"}
+    outcome = project.run(leaves=["kept", ".famacase"], **rude)
     assert outcome.code == 1
     assert outcome.lines("1 result delivered to Rude, project SMOKE, run 1 (its run_url raised KeyError: 'no")
     refused, waits = outcome.notices
@@ -203,7 +206,7 @@ def test_a_client_that_does_what_it_likes(project):
     # Another class gets nothing that was meant for this one.
     assert "for another back end than FAMACASE_CLIENT_CLASS" in command(project, "resend", **JSONL).stdout
     project.write(rude=RUDE.replace("raise LookupError", "str"))
-    assert command(project, "resend", **{**JSONL, "FAMACASE_CLIENT_CLASS": "rude.Rude"}).returncode == 0
+    assert command(project, "resend", **rude).returncode == 0
     assert folder(project).get_run("SMOKE", 1)["status"] == "completed"
 
 

@@ -222,6 +222,20 @@ def test_where_nothing_can_be_stored_results_are_sent_from_memory(hostile, place
     assert "Results of this session are held in memory" in line
 
 
+NOWHERE = """
+    import os
+    import tempfile
+
+    gone = tempfile.mkdtemp()
+    os.chdir(gone)
+    os.rmdir(gone)
+"""
+
+
+def test_the_working_directory_is_gone_before_the_first_test(hostile):
+    assert hostile(NOWHERE).notices == []
+
+
 @pytest.mark.parametrize("change", ["os.environ.clear()", "os.environ = {'PATH': os.environ['PATH']}"])
 def test_the_environment_is_gone_before_it_is_read(project, runs, change):
     project.write(test_one=SUITE, conftest=f"import os; {change}")

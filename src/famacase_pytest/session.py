@@ -659,7 +659,7 @@ class Session:
         base = wiring.outbox_base(self._settings, self._config.rootpath)
         if self._transport is not None and self._transport.directory is not None:
             base = self._transport.directory.parent
-        default = Path.cwd() / wiring.OUTBOX
+        default = self._config.invocation_params.dir / wiring.OUTBOX
         return "famacase resend" if base == default else f"famacase resend --dir {shlex.quote(str(base))}"
 
     def _run_file(self) -> Path:

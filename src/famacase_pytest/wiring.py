@@ -24,6 +24,7 @@ from .settings.model import Settings
 if TYPE_CHECKING:
     from .delivery.api.base import ReportingClient
     from .delivery.api.client import Attempt
+    from .delivery.outbox.ledger import Ledger
     from .delivery.screening import Screening
 
 # Where the outbox is, below pytest's rootdir.
@@ -61,11 +62,12 @@ def controller_transport(
         note_request: takes a line about a request to the back end, with FAMACASE_DEBUG.
         link: of a relay that has been launched already.
     """
-    outbox, writer = _open_outbox(settings, rootdir, tell)
+    outbox, ledger, writer = _open_outbox(settings, rootdir, tell)
     relay = RelayProcess(relay_briefing(settings, outbox), environ, link, note_request)
     relay.ensure()
     return ControllerTransport(
         outbox,
+        ledger,
         writer,
         relay,
         drain_timeout=settings.drain_timeout.value,
@@ -153,7 +155,7 @@ def client_briefing(settings: Settings) -> dict[str, Any] | None:
     return {
         "class": settings.client_class.value,
         "setting": str(settings.client_class.source),
-        "directory": str(Path.cwd()),
+        "directory": str(settings.directory),
         "config": {} if config is None else config.value,
         "config_setting": "famacase.client.config" if config is None else str(config.source),
     }
@@ -258,7 +260,9 @@ def waiting_sessions(base: Path, tell: Tell) -> tuple[list[int], int]:
     return [waiting for waiting in found if waiting], max(0, len(directories) - _LOOKED_AT)
 
 
-def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox | None, Writer | None]:
+def _open_outbox(
+    settings: Settings, rootdir: Path, tell: Tell
+) -> tuple[Outbox, Ledger, Writer] | tuple[None, None, None]:
     meta = {
         "api_url": settings.base_url,
         "projects": list(settings.projects),
@@ -273,22 +277,25 @@ def _open_outbox(settings: Settings, rootdir: Path, tell: Tell) -> tuple[Outbox 
             # Another session that begins now may look for a moment whether this one is alive.
             outbox.presence_lock().acquire(_PRESENCE)
             writer = _writer(settings, outbox, "main")
+            ledger = outbox.ledger()
         except OutboxUnavailable as error:
             problem = problem or error
             if outbox is not None:
                 with contextlib.suppress(OutboxUnavailable):
+                    # First, since there may be no descriptors left to remove it with.
+                    outbox.close()
                     outbox.remove()
             continue
         if problem is not None:
             tell(f"{problem} Results of this session go to {base} instead.")
         if outbox.warning:
             tell(outbox.warning)
-        return outbox, writer
+        return outbox, ledger, writer
     tell(
         f"{problem} Results of this session are held in memory and sent after the last test; if the back end "
         "is away then, they are lost."
     )
-    return None, None
+    return None, None, None
 
 
 def _bases(settings: Settings, rootdir: Path) -> Iterator[Path]:

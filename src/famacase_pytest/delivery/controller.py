@@ -20,6 +20,7 @@ from .system import System
 from .transport import Leftovers, Tell, Transport, encode
 
 if TYPE_CHECKING:
+    from .outbox.ledger import Ledger
     from .screening import Screening
 
 # Seconds between two looks at whether the relay is there.
@@ -45,6 +46,7 @@ class ControllerTransport(Transport):
 
     Args:
         outbox: the session's; None if no directory can be made.
+        ledger: the outbox's.
         writer: stores this process's results in it.
         relay: delivers.
         drain_timeout: seconds that completing a run may wait for delivery.
@@ -66,6 +68,7 @@ class ControllerTransport(Transport):
     def __init__(
         self,
         outbox: Outbox | None,
+        ledger: Ledger | None,
         writer: Writer | None,
         relay: RelayProcess,
         *,
@@ -83,7 +86,7 @@ class ControllerTransport(Transport):
         self.on_wait: Callable[[Callable[[], Progress], float], None] = lambda look, seconds: None
         self.directory = None if outbox is None else outbox.directory
         self._outbox = outbox
-        self._ledger = None if outbox is None else outbox.ledger()
+        self._ledger = ledger
         self._relay = relay
         self._drain_timeout = drain_timeout
         self._falls_back = falls_back

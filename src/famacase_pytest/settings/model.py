@@ -46,6 +46,7 @@ class Settings(NamedTuple):
         attachment_workers: upload requests at a time.
         drain_timeout: seconds that the end of the session waits for delivery; 0: not at all.
         start_timeout: seconds that the start of the session waits for the back end, in all.
+        directory: where relative names begin: that of the config files.
         strict: whether a wrong target stops the session, and what is left over fails it.
         flush_interval: seconds that a result waits for others.
         outbox_dir: where results wait; None: the default place.
@@ -81,6 +82,7 @@ class Settings(NamedTuple):
     drain_timeout: Value[float]
     start_timeout: Value[float]
     strict: Value[bool]
+    directory: Path
     flush_interval: Value[float]
     outbox_dir: Value[Path] | None
     outbox_max_mb: Value[int]

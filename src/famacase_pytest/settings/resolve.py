@@ -328,6 +328,7 @@ def _settings(
         drain_timeout=of("DRAIN_TIMEOUT", 300.0),
         start_timeout=of("START_TIMEOUT", 10.0),
         strict=of("STRICT", False),
+        directory=inputs.files.directory,
         flush_interval=of("FLUSH_INTERVAL", 1.0),
         outbox_dir=path("OUTBOX_DIR"),
         outbox_max_mb=of("OUTBOX_MAX_MB", 2048),

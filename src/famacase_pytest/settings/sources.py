@@ -121,9 +121,14 @@ class ConfigFiles:
     def is_current(self) -> bool:
         """Whether this is still the current directory, and what was read is still what the files hold.
 
-        A conftest may write a file or change the directory before pytest is configured.
+        A conftest may write a file or change the directory before pytest is configured. Where the directory
+        is gone there is nothing else to read.
         """
-        return self.directory == Path.cwd() and all(
+        try:
+            directory = Path.cwd()
+        except OSError:
+            return True
+        return self.directory == directory and all(
             _version(self.directory / name) == version for name, version in self._versions.items()
         )
 
