@@ -35,12 +35,19 @@ TABLE = HERE / "compat" / "last-run.md"
 # What the sessions under test use beside pytest and the pair.
 COMPANIONS = (
     "anyio",
+    "django",
     "flaky",
     "pytest-asyncio",
     "pytest-bdd",
+    "pytest-django",
+    "pytest-dotenv",
+    # Later ones claim an option of pytest-dotenv's.
+    "pytest-env<1.4",
     "pytest-forked",
+    "pytest-randomly",
     "pytest-rerunfailures",
     "pytest-retry",
+    "pytest-split",
     "pytest-subtests",
     "pytest-xdist",
     "requests",

@@ -31,6 +31,7 @@ from fault_layer import FaultLayer  # noqa: E402
 from sessions import TOKENS, Outcome, Project, Runs, copy_sample, new_project, recording  # noqa: E402
 
 PYTHON = os.environ.get("COMPAT_PYTHON", sys.executable)
+RUN_BY_NOX = "COMPAT_PYTHON" in os.environ
 # Suites of their own, which only sessions under test run.
 collect_ignore = [str(HERE / "wire_suite"), str(HERE / "real_suites")]
 # Plugins that sessions under test load with -p.
@@ -45,6 +46,7 @@ class Pair:
         qase, commons: releases of qase-pytest and qase-python-commons, as tuples.
         pytest, python: the same of pytest and Python.
         packages: where upstream's package ``qase`` is.
+        plugins: the pytest plugins that are installed, by the names of their entry points.
     """
 
     qase: tuple[int, ...]
@@ -52,6 +54,7 @@ class Pair:
     pytest: tuple[int, ...]
     python: tuple[int, ...]
     packages: Path
+    plugins: frozenset[str]
 
     @property
     def has_several_projects(self) -> bool:
@@ -65,17 +68,27 @@ def _ask_pair() -> Pair:
         names = "qase-pytest", "qase-python-commons", "pytest"
         versions = [importlib.metadata.version(name) for name in names]
         place = importlib.util.find_spec("qase").submodule_search_locations[0]
-        print(json.dumps([*versions, platform.python_version(), place]))
+        offered = [point for found in importlib.metadata.distributions() for point in found.entry_points]
+        plugins = [point.name for point in offered if point.group == "pytest11"]
+        print(json.dumps([*versions, platform.python_version(), place, plugins]))
     """
     answer = subprocess.run(
         [PYTHON, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, cwd=HERE
     )
-    *versions, place = json.loads(answer.stdout)
+    *versions, place, plugins = json.loads(answer.stdout)
     qase, commons, pytest_, python = (tuple(map(int, version.split("."))) for version in versions)
-    return Pair(qase, commons, pytest_, python, packages=Path(place).parent)
+    return Pair(qase, commons, pytest_, python, Path(place).parent, frozenset(plugins))
 
 
 PAIR = _ask_pair()
+# Loaded into each session. The others do something unasked, such as shuffling, or cost start-up time.
+ALWAYS = {"famacase", "qase_pytest", "xdist", "pytest-bdd", "pytest_forked", "subtests"}
+
+
+def addopts(*wanted: str) -> str:
+    """PYTEST_ADDOPTS for a session that loads no plugins but these and those that every session loads."""
+    unwanted = PAIR.plugins.difference(ALWAYS, wanted)
+    return " ".join(f"-pno:{name}" for name in (*sorted(unwanted), "cacheprovider"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,17 +163,28 @@ class PairProject(Project):
         return self._finished([PYTHON, "-c", textwrap.dedent(script)], environ, timeout, leaves)
 
 
+# Variables of a session that is not told to load anything first.
+AS_FOUND = {"PYTEST_ADDOPTS": addopts()}
+
+
 def make_project(directory: Path, url: str) -> PairProject:
     """An empty project that reports to SMOKE at the given address, in the pair's environment."""
     project = PairProject.__new__(PairProject)
     vars(project).update(vars(new_project(directory, url)))
+    # As the documentation advises, and three times as quick; `AS_FOUND` is without.
+    project.environ["PYTEST_ADDOPTS"] = f"-p famacase {addopts()}"
     return project
+
+
+def without(project: Project, row: str) -> dict[str, Any]:
+    """The variables of a session that a row of the table is left out of."""
+    return {"COMPAT_WITHOUT": row, "PYTEST_ADDOPTS": f"-p without_row {project.environ['PYTEST_ADDOPTS']}"}
 
 
 def run_without(project: Project, row: str, *arguments: str, **environ: str | None) -> Outcome:
     """Run pytest with a row of the table left out."""
-    variables: dict[str, Any] = {"COMPAT_WITHOUT": row, **environ}
-    return project.run("-p", "without_row", *arguments, leaves=None, **variables)
+    variables: dict[str, Any] = {**without(project, row), **environ}
+    return project.run(*arguments, leaves=None, **variables)
 
 
 @pytest.fixture
@@ -226,6 +250,7 @@ def over_upstream(project: PairProject, recording: QaseRecorder) -> Callable[...
         "QASE_TESTOPS_API_TOKEN": "qase_token_51ce",
         "QASE_TESTOPS_API_HOST": recording.url.partition("//")[2],
         "COMPAT_RECORDER": recording.url,
+        **AS_FOUND,
     }
 
     def run(*arguments: str, **environ: Any) -> Outcome:
@@ -244,7 +269,7 @@ def both(
 
     def run(*arguments: str, **environ: Any) -> tuple[list[RecordedRun], list[RecordedRun]]:
         reference = over_upstream("-p", "no:famacase", *arguments, **environ)
-        outcome = project.run(*arguments, leaves=None, **{**NAMED_RUN, **environ})
+        outcome = project.run(*arguments, leaves=None, **{**NAMED_RUN, **AS_FOUND, **environ})
         assert outcome.counts == reference.counts, f"{reference.output}\n{outcome.output}"
         assert outcome.code == reference.code
         return list(recording.runs.values()), ours_of(layer)

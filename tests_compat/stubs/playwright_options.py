@@ -1,4 +1,7 @@
-"""Stands in for pytest-playwright: its options, and a page whose recordings lie where it would put them."""
+"""Stands in for pytest-playwright: its options, and a page whose recordings lie where it would put them.
+
+The plugin itself records videos only with a browser and an encoder of its own, some 150 MB for each pair.
+"""
 
 import pathlib
 

@@ -5,7 +5,12 @@ Shows that a guard is what keeps its defect away.
 
 import os
 
-from famacase_pytest.upstream import patches
+from famacase_pytest.upstream import imports
+
+# As `-p famacase` does it.
+imports.load_sparing_clients()
+
+from famacase_pytest.upstream import patches  # noqa: E402
 
 _LEFT_OUT = set(os.environ["COMPAT_WITHOUT"].split("|"))
 _REMAINING = tuple(row for row in patches.TABLE if row.name not in _LEFT_OUT)

@@ -1,0 +1,1 @@
+"""pytest-django looks for it, to know where the project is."""
