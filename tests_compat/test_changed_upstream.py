@@ -91,20 +91,30 @@ def change_parameters(place: Path, row: Patch) -> None:
     assert changed, f"{name} was not found"
 
 
-@pytest.fixture
-def doctored(project, tmp_path):
-    """A project whose sessions find a copy of upstream first, and the place of that copy."""
-    place = tmp_path / "upstream"
-    (place / "qase").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """The place of a copy of upstream: one for all tests, so that it is compiled once."""
+    place = tmp_path_factory.mktemp("upstream")
+    (place / "qase").mkdir()
     for part in (PAIR.packages / "qase").iterdir():
         if part.name in ("commons", "pytest"):
             shutil.copytree(part, place / "qase" / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.name != "__pycache__":
             (place / "qase" / part.name).symlink_to(part)
+    return place
+
+
+@pytest.fixture
+def doctored(project, copied, tmp_path):
+    """A project whose sessions find the copy of upstream first, and its place; it is put back at the end."""
     project.write(test_suite=SUITE)
-    project.environ["PYTHONPATH"] = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
+    project.environ["PYTHONPATH"] = os.pathsep.join([str(copied), os.environ.get("PYTHONPATH", "")])
     project.environ["COMPAT_CONNECTIONS"] = str(tmp_path / "connections")
-    return project, place
+    yield project, copied
+    for path in modules(copied):
+        as_it_was = PAIR.packages / path.relative_to(copied)
+        if path.read_bytes() != as_it_was.read_bytes():
+            shutil.copy2(as_it_was, path)
 
 
 def refused(project, layer, row: Patch) -> str:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from conftest import AS_FOUND
 from fault_layer import answer, delay
 
 
@@ -19,7 +20,7 @@ def statuses(results):
 
 
 def test_the_sample_suite_arrives(sample, runs, pair):
-    outcome = sample.run("-p", "no:xdist")
+    outcome = sample.run("-p", "no:xdist", **AS_FOUND)
     assert outcome.code == 1, outcome.output
     run = runs.only()
     assert run["status"] == "completed"
@@ -99,6 +100,7 @@ def test_several_projects(several, runs, arguments):
     several.write(test_several=SEVERAL)
     outcome = several.run(*arguments)
     assert outcome.code == 1, outcome.output
+    assert not outcome.lines("See why this test failed")
     created = {run["project"]: run for run in runs.new()}
     assert {code: run["title"] for code, run in created.items()} == {
         "SMOKE": "Several: SMOKE",
@@ -194,6 +196,17 @@ def test_each_row_is_installed_and_undone(project, runs):
         sys.path.insert(0, "")
         import qase.pytest.conftest
         import bindings, test_one, pytest
+        from famacase_pytest.upstream import client, plan_loader
+        from famacase_pytest.upstream.config_reader import ConfigReader
+        from famacase_pytest.upstream.patches import Bindings, Installation, mismatch
+
+        # Rows that the session can do without are left out silently: here none may be.
+        parts = Bindings(client.bound_to(None), plan_loader.bound_to(None), lambda: None,
+                         ConfigReader({}, {}, None, None), str, "run")
+        rows = Installation(parts).rows
+        assert len(rows) > 15
+        for row in rows:
+            assert mismatch(row, parts) is None, (row.name, row.path, mismatch(row, parts))
         test_one.before = bindings.bound()
         code = pytest.main(["-q", "-p", "no:cacheprovider", "test_one.py"])
         after = bindings.bound()
@@ -206,27 +219,10 @@ def test_each_row_is_installed_and_undone(project, runs):
     assert list(runs.by_title(runs.only())) == ["test_one"]
 
 
-def test_each_row_exists(project):
-    """Rows that the session can do without are left out silently: here none may be."""
-    outcome = project.run_script(
-        """
-        from famacase_pytest.upstream import client, plan_loader
-        from famacase_pytest.upstream.config_reader import ConfigReader
-        from famacase_pytest.upstream.patches import Bindings, Installation, mismatch
-        import qase.pytest.conftest
-
-        bindings = Bindings(client.bound_to(None), plan_loader.bound_to(None), lambda: None,
-                            ConfigReader({}, {}, None, None), str, "run")
-        installation = Installation(bindings)
-        assert len(installation.rows) > 15
-        for row in installation.rows:
-            assert mismatch(row, bindings) is None, (row.name, row.path, mismatch(row, bindings))
-        """
-    )
-    assert outcome.code == 0, outcome.output
-
-
-def test_a_worker_waits_for_its_sends(project, layer, runs):
+def test_refusals_that_pass_and_slow_answers(project, layer, runs):
+    """Calls are repeated, and a worker waits for its sends."""
+    layer.faults.add("createRun", answer(502))
+    layer.faults.add("createResults", answer(503))
     layer.faults.add("createResults", delay(1.0), times=2)
     project.write(
         test_many="""
@@ -241,11 +237,3 @@ def test_a_worker_waits_for_its_sends(project, layer, runs):
     run = runs.only()
     assert run["status"] == "completed"
     assert len(runs.results(run)) == 8
-
-
-def test_transient_refusals_are_repeated(project, layer, runs):
-    layer.faults.add("createResults", answer(503))
-    layer.faults.add("createRun", answer(502))
-    project.write(test_one="def test_one(): pass")
-    assert project.run().code == 0
-    assert list(runs.by_title(runs.only())) == ["test_one"]

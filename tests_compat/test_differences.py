@@ -22,8 +22,11 @@ def texts(result):
 BROKEN = {"test_broken": "import nothing_of_this_name\n", "test_fine": "def test_fine(): pass"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "workers"])
-@pytest.mark.parametrize("goes_on", [False, True], ids=["stops", "goes-on"])
+@pytest.mark.parametrize(
+    ("arguments", "goes_on"),
+    [((), False), (("-n", "2"), False), (("-n", "2"), True)],
+    ids=["stops", "workers-stop", "workers-go-on"],
+)
 def test_a_file_that_cannot_be_collected(project, runs, arguments, goes_on):
     project.write(**BROKEN)
     package = project.directory / "package"
@@ -63,11 +66,12 @@ def test_a_file_that_cannot_be_collected_goes_to_the_default_project(several, ru
 # Nothing to run
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "worker"])
-@pytest.mark.parametrize("selection", ["-k=nothing", "test_missing.py"])
-def test_nothing_collected(project, runs, layer, arguments, selection):
+@pytest.mark.parametrize(
+    "arguments", [("-k", "nothing"), ("test_missing.py", "-n", "1")], ids=["alone", "worker"]
+)
+def test_nothing_collected(project, runs, layer, arguments):
     project.write(test_one="def test_one(): pass")
-    outcome = project.run(*arguments, selection)
+    outcome = project.run(*arguments)
     assert outcome.code in (4, 5), outcome.output
     assert not outcome.notices
     assert runs.new() == []
@@ -132,16 +136,16 @@ def test_without_the_guard_the_reason_is_lost(project, runs):
 # The terminal
 
 
-@pytest.mark.parametrize("guarded", [True, False])
-def test_nothing_stands_between_the_dots(project, guarded):
+# What it is with the guard, the conformance suite shows.
+
+
+def test_without_the_guard_a_link_stands_between_the_dots(project):
     project.write(test_one="def test_one(): assert False")
-    outcome = project.run() if guarded else run_without(project, "link to a test")
-    assert bool(outcome.lines("See why this test failed")) is not guarded
-    assert "qase.io" not in outcome.output or not guarded
+    outcome = run_without(project, "link to a test")
+    assert outcome.lines("See why this test failed")
 
 
-@pytest.mark.parametrize("guarded", [True, False])
-def test_nothing_stands_between_the_dots_of_several_projects(several, guarded):
+def test_without_the_guard_a_link_stands_between_the_dots_of_several_projects(several):
     several.write(
         test_one="""
             from qase.pytest import qase
@@ -150,9 +154,8 @@ def test_nothing_stands_between_the_dots_of_several_projects(several, guarded):
             def test_one(): assert False
         """
     )
-    row = "link to a test of several projects"
-    outcome = several.run() if guarded else run_without(several, row)
-    assert bool(outcome.lines("See why this test failed")) is not guarded
+    outcome = run_without(several, "link to a test of several projects")
+    assert outcome.lines("See why this test failed")
 
 
 # Tests that are repeated
@@ -246,8 +249,11 @@ def notes(result):
     return [step["data"].get("expected_result") for step in result["steps"]]
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "workers"])
-@pytest.mark.parametrize("plugin", REPEATING)
+@pytest.mark.parametrize(
+    ("plugin", "arguments"),
+    [("rerunfailures", ("-n", "2")), ("retry", ("-n", "2")), ("flaky", ()), ("conftest", ())],
+    ids=["rerunfailures-workers", "retry-workers", "flaky", "conftest"],
+)
 def test_attempts_are_one_result(project, runs, server, plugin, arguments):
     project.write(test_repeated=REPEATED)
     outcome = repeated(project, plugin, *arguments)
@@ -404,10 +410,9 @@ def with_subtests(project):
     return run
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "worker"])
-def test_subtests_are_steps(project, runs, with_subtests, arguments):
+def test_subtests_are_steps(project, runs, with_subtests):
     project.write(test_subtests=SUBTESTS)
-    outcome = with_subtests(*arguments, QASE_PYTEST_CAPTURE_LOGS="true")
+    outcome = with_subtests("-n", "1", QASE_PYTEST_CAPTURE_LOGS="true")
     assert outcome.code == 1, outcome.output
     assert not outcome.notices
     results = runs.by_title(runs.only())

@@ -59,6 +59,15 @@ ERRORS = """
                     None.nothing
             with qase.step("beside"):
                 pass
+
+    @qase.ignore()
+    def test_ignored():
+        with qase.step("of nobody"):
+            pass
+
+    def test_after():
+        with qase.step("own"):
+            pass
 """
 
 
@@ -89,6 +98,8 @@ def test_any_error_fails_the_steps_and_is_the_tests_own(project, runs, pair):
     assert tree(found["test_goes_on"]["steps"]) == [
         ("caught", "passed", [("raises", "failed"), ("beside", "passed")])
     ]
+    assert "test_ignored" not in found
+    assert tree(found["test_after"]["steps"]) == [("own", "passed")]
     assert found["key"]["steps"][0]["data"]["expected_result"] == "to end"
 
 
@@ -98,25 +109,6 @@ def test_without_the_guard_an_error_in_a_step_is_lost(project, runs):
     (result,) = runs.results(runs.only())
     assert result["message"] == "RuntimeError: generator didn't stop after throw()"
     assert ("inner", "skipped") in tree(result["steps"])[0][2][0][2]
-
-
-def test_steps_of_an_ignored_test_are_not_the_next_ones(project, runs):
-    project.write(
-        test_ignored="""
-            from qase.pytest import qase
-
-            @qase.ignore()
-            def test_ignored():
-                with qase.step("of nobody"):
-                    pass
-
-            def test_reported():
-                with qase.step("own"):
-                    pass
-        """
-    )
-    assert project.run().code == 0
-    assert trees(runs) == {"test_reported": [("own", "passed")]}
 
 
 # Coroutines
@@ -217,11 +209,10 @@ def waited(name):
     return ("wait", "passed", [(f"in {name}", "passed", [(f"below {name}", "passed")])])
 
 
-@pytest.mark.parametrize("plugin", [ASYNCIO, ANYIO], ids=["asyncio", "anyio"])
-@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["here", "worker"])
-def test_coroutines_and_tasks(project, runs, plugin, workers):
+@pytest.mark.parametrize("arguments", [ASYNCIO, (*ANYIO, "-n", "1")], ids=["asyncio", "anyio-worker"])
+def test_coroutines_and_tasks(project, runs, arguments):
     project.write(pages=PAGES, conftest=CONFTEST, test_async=ASYNC)
-    outcome = project.run(*plugin, *workers)
+    outcome = project.run(*arguments)
     assert outcome.counts == "1 failed, 5 passed", outcome.output
     results = runs.by_title(runs.only())
     found = {title: tree(result["steps"]) for title, result in results.items()}
