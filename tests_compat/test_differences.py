@@ -55,6 +55,19 @@ def test_a_file_that_cannot_be_collected(project, runs, arguments, goes_on):
     assert all("in the package" in result["message"] for result in broken.values())
 
 
+def test_a_conftest_that_cannot_be_imported(project, runs, pair):
+    directory = project.directory / "area"
+    directory.mkdir()
+    (directory / "conftest.py").write_text("raise RuntimeError('in the conftest')\n", encoding="utf-8")
+    (directory / "test_inside.py").write_text("def test_inside(): pass\n", encoding="utf-8")
+    assert project.run(leaves=None).code == 2
+    result = runs.only_result()
+    place = "area" if pair.pytest >= (8,) else "."
+    assert (result["title"], result["signature"]) == (place, place)
+    assert texts(result) == ("invalid", "RuntimeError: in the conftest")
+    assert ("relations" in result) is (place == "area")
+
+
 def test_a_file_that_cannot_be_collected_goes_to_the_default_project(several, runs):
     several.write(**BROKEN)
     several.run()

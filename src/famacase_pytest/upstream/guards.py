@@ -254,10 +254,12 @@ def uncollected(plugin: Any, report: Any) -> Any:
     """
     from qase.commons.models.result import Result
 
-    node = SimpleNamespace(nodeid=report.nodeid)
-    result = plugin.runtime.result = Result(title=report.nodeid, signature="")
+    # Before pytest 8 a conftest below the root makes the session fail, which has no id; "." is the root's.
+    node = SimpleNamespace(nodeid=report.nodeid or ".")
+    result = plugin.runtime.result = Result(title=node.nodeid, signature="")
     try:
-        plugin._get_suite(node)
+        if node.nodeid != ".":
+            plugin._get_suite(node)
         plugin._get_signature(node)
     finally:
         plugin.runtime.clear()
