@@ -70,7 +70,7 @@ class Outcome:
     def notices(self) -> list[str]:
         """What this package has to say, but for what was delivered, requested, or said of a slow start."""
         said = [line for line in self.output.splitlines() if line.startswith("famacase: ")]
-        others = r"famacase: (\d+ results? delivered|waiting for |(GET|POST) /)"
+        others = r"famacase: (\d+ results? delivered|waiting for |(GET|POST) /.*, \d+ ms)"
         return [line for line in said if not re.match(others, line)]
 
     @property
