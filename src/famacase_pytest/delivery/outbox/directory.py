@@ -310,7 +310,7 @@ class SessionLock:
             return
         raise OutboxGone(
             f"The outbox {self._directory} is there no more: another process has delivered or removed it. "
-            "Nothing is left to send. There is nothing to do."
+            "No results are left in it, so nothing has to be done."
         )
 
 
