@@ -32,10 +32,8 @@ SUITE = """
 # What a release does that has another format of the outbox: each database is brought to it when it is opened.
 NEWER_RELEASE = """
     import sys
-    from famacase_pytest.delivery.outbox import ledger, store, writer
-    for schema in (store.SESSION_SCHEMA, ledger.LEDGER, writer.WRITER):
-        object.__setattr__(schema, "version", 2)
-        object.__setattr__(schema, "upgrades", {1: "CREATE TABLE more (value TEXT)"})
+    from famacase_pytest.delivery.outbox.database import Schema
+    Schema.version, Schema.upgrades = 2, {1: "CREATE TABLE more (value TEXT)"}
     from famacase_pytest.cli.main import main
     sys.exit(main(["resend"]))
 """
