@@ -67,9 +67,11 @@ def layer(server: ServerProcess) -> Iterator[FaultLayer]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, layer: FaultLayer) -> Project:
-    """An empty project that reports to SMOKE at the local back end."""
-    return new_project(tmp_path / "project", layer.url)
+def project(request: pytest.FixtureRequest, tmp_path: Path, layer: FaultLayer) -> Project:
+    """An empty project that reports to SMOKE at the local back end; see `Project.as_found` for AS_FOUND."""
+    project = new_project(tmp_path / "project", layer.url)
+    project.as_found = getattr(request.module, "AS_FOUND", False)
+    return project
 
 
 @pytest.fixture

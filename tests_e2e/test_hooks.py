@@ -207,6 +207,7 @@ def test_an_unknown_argument_is_pytests_own_error(project):
 def test_without_the_package_an_optional_hook_does_no_harm(project, shown):
     shown("Results")
     project.write(test_one="def test_one(): pass")
+    project.as_found = True
     outcome = project.run("-p", "no:famacase", "-p", "no:qase_pytest")
     assert outcome.counts == "1 passed"
 

@@ -218,6 +218,7 @@ def test_an_environment_that_could_not_be_looked_up_is_not_called_missing(projec
 def test_xdist_under_another_name(project, runs):
     project.write(test_one=PLAIN)
     loaded = ("-p", "xdist.plugin", "-p", "pytest_bdd.plugin", "-p", "qase_pytest", "-p", "famacase")
+    project.as_found = True
     outcome = project.run("-n", "2", *loaded, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert (outcome.code, outcome.counts) == (1, "1 failed, 1 passed"), outcome.output
     assert runs.only()["stats"] == {"passed": 1, "failed": 1}

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 # The strongest first.
+# How pytest loads the plugins by itself is what it is about.
+AS_FOUND = True
+
 LAYERS = (
     "--qase",
     "--famacase",

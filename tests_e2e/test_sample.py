@@ -54,6 +54,7 @@ class Reported:
 def reported(server, api, tmp_path_factory) -> Iterator[Reported]:
     with recording(server) as layer:
         sample = copy_sample(new_project(tmp_path_factory.mktemp("sample") / "project", layer.url))
+        sample.as_found = True
         runs = Runs(api)
         began = time.time()
         outcome = sample.run()

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 # Notes what a session does, from the start of its interpreter on, and says it at the end of the interpreter.
+# How pytest loads the plugins by itself is what it is about.
+AS_FOUND = True
+
 WATCH = """
 import atexit, json, sys
 

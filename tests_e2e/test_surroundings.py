@@ -7,6 +7,9 @@ import subprocess
 
 import pytest
 
+# How pytest loads the plugins by itself is what it is about.
+AS_FOUND = True
+
 PLAIN = """
     from qase.pytest import qase
 

@@ -6,6 +6,9 @@ import pytest
 
 import vendor_client
 
+# How pytest loads the plugins by itself is what it is about.
+AS_FOUND = True
+
 SUITE = """
     import pytest
     from famacase import famacase, qase as same
