@@ -173,8 +173,9 @@ def intended(arguments: Iterable[object], group: OptionTarget, recorded: Iterabl
 def _near(flag: str, known: Iterable[str]) -> str:
     """The flag that is nearest, or that ends in the word that is; "" if none is near."""
     prefix, _, rest = flag.removeprefix("--").partition("-")
-    names = [name for name in known if name.startswith(f"--{prefix}-")]
-    by_end = {name.rpartition("-")[2]: name for name in reversed(names)}
+    names = sorted(name for name in known if name.startswith(f"--{prefix}-"))
+    # The last of an end stands: --famacase-testops-project rather than that of defects.
+    by_end = {name.rpartition("-")[2]: name for name in names}
     by_name = {name[len(prefix) + 3 :]: name for name in names}
     # The prefix makes none nearer.
     found = closest(rest, by_name)
