@@ -45,6 +45,8 @@ def hostile(project, server, runs, tmp_path):
     def run(guard, *arguments, place="conftest", suite=SUITE, passed=3, files=("large", "small"), **environ):
         project.write(test_one=suite.replace("MARK", mark))
         if place == "plugin":
+            # It comes before those that pytest finds by itself.
+            project.as_found = True
             project.write(guard=guard)
             arguments = ("-p", "guard", *arguments)
             environ["PYTHONPATH"] = str(project.directory)
@@ -190,6 +192,7 @@ def test_what_nobody_can_deliver_waits(project, more, reason):
     project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + more)
     debug = {"FAMACASE_DEBUG": "true", "FAMACASE_LOGGING_CONSOLE": "false", "FAMACASE_LOGGING_FILE": "false"}
     environ = {"PYTHONPATH": str(project.directory), **debug}
+    project.as_found = True
     outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], **environ)
     assert (outcome.code, outcome.counts) == (0, "3 passed")
     started, waits = outcome.notices
@@ -261,6 +264,7 @@ SHOWS_HEADERS = """
 @pytest.mark.parametrize("error", ["Exception", "OSError", "pytest.fail.Exception"])
 def test_an_error_that_shows_the_headers(project, error):
     """The project checks that no output shows a token."""
+    project.as_found = True
     project.write(test_one=SUITE, guard=NO_PROCESS["an audit hook"] + SHOWS_HEADERS.replace("ERROR", error))
     outcome = project.run("-p", "guard", timeout=60, leaves=[".famacase"], PYTHONPATH=str(project.directory))
     assert (outcome.code, outcome.counts) == (0, "3 passed")
