@@ -21,13 +21,13 @@ _begun: list[float] = []
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Stand around the two calls, once everything is registered."""
     hooks = session.config.pluginmanager.get_plugin("famacase-reporting")
-    watch = hooks._session._watch
-    began, finished = watch.began, watch.finished
+    capture = hooks._session._capture
+    started, finished = capture.started, capture.finished
     now = time.perf_counter
 
-    def timed_began() -> None:
+    def timed_started() -> None:
         start = now()
-        began()
+        started()
         _begun.append(now() - start)
 
     def timed_finished() -> None:
@@ -35,7 +35,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         finished()
         _seconds.append(now() - start + (_begun.pop() if _begun else 0.0))
 
-    watch.began, watch.finished = timed_began, timed_finished
+    capture.started, capture.finished = timed_started, timed_finished
 
 
 def pytest_unconfigure(config: Any) -> None:
