@@ -15,7 +15,7 @@ from . import upstream
 from .errors import PASSING, SettingsError, UpstreamMismatch
 from .hooks import Hooks
 from .session import Session
-from .settings.resolve import integrations, preview, resolve, strictness
+from .settings.resolve import preview, resolve, single
 from .settings.sources import BY_DEFAULT, ConfigFiles, Defaults, Inputs
 from .settings.switch import reporting_mode
 from .summary import Notices, internal_error
@@ -191,7 +191,7 @@ def integrate(config: pytest.Config) -> None:
     base = sys.modules.get("famacase_pytest.integrations.base")
     try:
         inputs = Inputs(os.environ, vars(config.option), _files(config), config.stash[_DEFAULTS])
-        named = integrations(inputs)
+        named = single("INTEGRATIONS", inputs)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     is_registered = base is not None and len(base.registry) > 0
@@ -300,7 +300,7 @@ def _decide(config: pytest.Config) -> Session | Inactive:
     if resolution.settings is None:
         # It is Qase's session, whatever there was before it or the command line has changed.
         imports.restore()
-        if config.stash.get(_EXPECTED, False) and not (testless or "switches off" in resolution.reason):
+        if config.stash.get(_EXPECTED, False) and not (testless or resolution.is_switched_off):
             said.append(_GONE)
         qases = Inactive(config, () if testless else [*said, *resolution.warnings])
         qases.is_qases = True
@@ -341,7 +341,7 @@ def _unable(config: pytest.Config, lines: Sequence[str]) -> Inactive:
         pytest.UsageError: it is strict.
     """
     try:
-        strict = strictness(Inputs(os.environ, vars(config.option), _files(config))) if lines else None
+        strict = single("STRICT", Inputs(os.environ, vars(config.option), _files(config))) if lines else None
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     if strict is not None and strict.value:

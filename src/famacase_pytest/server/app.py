@@ -85,9 +85,8 @@ async def _tell_problem(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(_allowed_methods(request.scope["path"]))
     if request.scope["path"].startswith(PREFIX):
         return api.JsonText(json.dumps({"detail": error.detail}), error.status_code, headers)
-    is_unknown = (
-        error.detail == HTTPStatus.NOT_FOUND.phrase
-    )  # the framework's own word: no route has this path
+    # The framework's own word: no route has this path.
+    is_unknown = error.detail == HTTPStatus.NOT_FOUND.phrase
     sentence = "There is no page at this address." if is_unknown else str(error.detail)
     return pages.error_page(error.status_code, sentence, headers)
 

@@ -142,11 +142,13 @@ class Resolution(NamedTuple):
         reason: why it does not, for diagnostics; "" if it does.
         settings: None if it does not.
         warnings: for the user, one line each.
+        is_switched_off: whether it does not since a setting says so.
     """
 
     reason: str = ""
     settings: Settings | None = None
     warnings: tuple[str, ...] = ()
+    is_switched_off: bool = False
 
     @property
     def active(self) -> bool:

@@ -115,7 +115,12 @@ def resolve(
     inputs = Inputs(environ, options, files, defaults)
     decision = decide(inputs)
     if not decision.active:
-        return Resolution(decision.reason, warnings=(decision.warning,) if decision.warning else ())
+        return Resolution(
+            decision.reason,
+            warnings=(decision.warning,) if decision.warning else (),
+            # Were it true, the session would be active.
+            is_switched_off=decision.enabled is not None,
+        )
     tokens = read_tokens(inputs)
     findings = _read_values(inputs, modes)
     built = (
@@ -184,36 +189,27 @@ def effective(inputs: Inputs, settings: Settings | None) -> list[Effective]:
     return found
 
 
-def integrations(inputs: Inputs) -> Value[list[str]] | None:
-    """The team's integrations, which a session has with and without Famacase.
+def single(name: str, inputs: Inputs) -> Value[Any] | None:
+    """One setting by itself: a session that reports to nobody has it too, or the others cannot be used.
+
+    Args:
+        name: of its row in the table.
+        inputs: all sources.
+
+    Returns:
+        None if no source gives it.
 
     Raises:
-        SettingsError: the value is no list of names.
+        SettingsError: the value is none that it may have.
     """
-    row = BY_NAME["INTEGRATIONS"]
-    found = strongest(row, inputs)
-    if found is None:
-        return None
-    try:
-        return Value(row.kind.parse(found.value), found.source)
-    except ValueError as error:
-        raise SettingsError(f"{_wrong(row, found, error)} Correct or remove it.") from None
-
-
-def strictness(inputs: Inputs) -> Value[bool] | None:
-    """Whether what cannot be reported stops the session, where its other settings are of no use.
-
-    Raises:
-        SettingsError: the value is neither true nor false.
-    """
-    row = BY_NAME["STRICT"]
+    row = BY_NAME[name]
     found = strongest(row, inputs)
     if found is None:
         return None
     wrong, value = _read_value(row, found, ())
     if wrong:
         raise SettingsError(f"{wrong} Correct or remove it.")
-    return Value(bool(value), found.source)
+    return Value(value, found.source)
 
 
 @dataclass

@@ -54,7 +54,7 @@ def decide(inputs: Inputs) -> Decision:
     """
     enabled = _enabled(inputs)
     if enabled is not None and not enabled.value:
-        return Decision(False, f"{enabled.source} switches off")
+        return Decision(False, f"{enabled.source} switches off", enabled=enabled)
     client = strongest(BY_NAME["CLIENT_CLASS"], inputs)
     if client is not None:
         # No host: outboxes are told apart by it, and nothing that is meant for one class goes to another.
