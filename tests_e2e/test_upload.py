@@ -150,6 +150,8 @@ def test_a_terminal_shows_what_is_waited_for(project, layer, runs):
     (project.directory / "a.xml").write_text(JUNIT, encoding="utf-8")
     layer.faults.add("createRun", delay(600))
     command = [*project.command([])[:1], "-m", "famacase_pytest.cli", "upload", "a.xml"]
+    # The same report under the same title would be the run of another test.
+    command += ["--title", "On a terminal"]
     waiting = f"famacase: waiting for {layer.url}, "
     outcome = project.run_on_terminal(command, waiting, layer.release)
     assert (outcome.code, waiting in outcome.output) == (0, True), outcome.output
