@@ -234,7 +234,8 @@ def _run_conditions(chosen: RunFilter) -> list[ColumnElement[bool]]:
     if chosen.project is not None:
         conditions.append(Run.project_id == chosen.project.id)
     if chosen.title:
-        conditions.append(func.instr(func.lower(_member("title")), chosen.title.lower()) > 0)
+        # Both by SQLite, which knows the cases of ASCII letters alone.
+        conditions.append(func.instr(func.lower(_member("title")), func.lower(chosen.title)) > 0)
     if chosen.environments is not None:
         conditions.append(_member("environment_id").in_(chosen.environments))
     if chosen.tag:
