@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from . import CannotServe
@@ -160,7 +161,7 @@ class Answer(Table):
 
 
 def open_database(path: Path) -> Engine:
-    """Opens a SQLite file, creating its tables if they are not there; CannotServe if its format is newer.
+    """Opens a SQLite file, creating its tables if they are not there; CannotServe if it is none of ours.
 
     A transaction under the execution option ``write=True`` takes the write lock at its beginning, so that it
     can never fail half-way because another one wrote.
@@ -181,13 +182,20 @@ def open_database(path: Path) -> Engine:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
-    with engine.execution_options(write=True).begin() as connection:
-        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if found < FORMAT:
-            Table.metadata.create_all(connection)
-            if found == 1:
-                _add_summaries(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
+    try:
+        with engine.execution_options(write=True).begin() as connection:
+            found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if found < FORMAT:
+                Table.metadata.create_all(connection)
+                if found == 1:
+                    _add_summaries(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
+    except DatabaseError as error:
+        engine.dispose()
+        raise CannotServe(
+            f"{path} cannot be used as a database: {error.orig}. Nothing was changed. "
+            "Mend it, or use another --data directory."
+        ) from error
     if found > FORMAT:
         engine.dispose()
         raise CannotServe(
