@@ -1,7 +1,8 @@
-"""Where the bytes of uploaded files lie: on disk, each content once, named by its SHA-256."""
+"""Files on disk: those that were uploaded, each content once and named by its SHA-256; and whole ones."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -55,6 +56,18 @@ class FileRoom:
 def place_of(kept: Path, sha256: str) -> Path:
     """Where in the directory of kept files the content with this hash lies."""
     return kept / sha256[:2] / sha256
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that whoever looks finds nothing, what was there before, or all of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _lock(path: Path) -> BinaryIO:

@@ -10,7 +10,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import FamacaseError
 from .database import LARGEST_ID, Attachment, Environment, Project, Result, Run, open_database
-from .files import place_of
+from .files import place_of, write_whole
 from .models import canonical
 from .pages import HERE, templates
 from .presentation import Line, file_kind, line_of, media_type, result_view, run_view
@@ -81,12 +80,9 @@ def write_report(what: str, out: Path, data: Path, max_file_bytes: float) -> Wri
     )
     used, left_out = _chosen_files(material, max_file_bytes)
     text = _page(material, used, max_file_bytes).encode("utf-8", "replace")
-    part = out.with_name(f"{out.name}.{os.getpid()}")
     try:
-        part.write_bytes(text)
-        os.replace(part, out)
+        write_whole(out, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise CannotReport(
             f"{out} cannot be written: {error.strerror or error}. No report was written. "
             "Give another file with -o."

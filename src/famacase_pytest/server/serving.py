@@ -9,6 +9,7 @@ import shlex
 import signal
 import socket
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..summary import telling
 from . import CannotServe, Settings
 from .app import create_app
 from .connections import LimitedProtocol
+from .files import write_whole
 
 _REMEDIES = {
     errno.EADDRINUSE: "Stop what uses the port, or let --port 0 take a free one.",
@@ -91,12 +93,19 @@ def serve(settings: Settings) -> None:
         # From here on connections are taken, if only to wait for the server that starts below.
         bound = int(listener.getsockname()[1])
         if settings.port_file is not None:
-            # So that a reader finds either nothing or all of it.
-            part = settings.port_file.with_name(f"{settings.port_file.name}.{os.getpid()}")
-            part.write_text(f"{bound}\n", encoding="utf-8")
-            os.replace(part, settings.port_file)
+            _write_port(settings.port_file, bound)
         print(_greeting(_base_url(host, bound), settings), flush=True)
         asyncio.run(server.serve(sockets=[listener]))
+
+
+def _write_port(path: Path, port: int) -> None:
+    try:
+        write_whole(path, f"{port}\n".encode())
+    except OSError as error:
+        raise CannotServe(
+            f"{path} cannot be written: {error.strerror or error}. The back end did not start. "
+            "Give another file with --port-file."
+        ) from error
 
 
 def _base_url(host: str, port: int) -> str:
