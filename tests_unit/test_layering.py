@@ -44,7 +44,7 @@ ALLOWED = {
 }
 ABOVE = {"errors", "settings", "upstream", "delivery", "orchestration", "defects", "integrations", ""}
 
-ABOVE_ROOMS = ("testing", "plugin", "activation", "hooks", "hookspecs", "session", "summary")
+ABOVE_ROOMS = ("testing", "plugin", "activation", "hooks", "hookspecs", "session", "summary", "teardown")
 
 # Who may import a package of others; modules and rooms as above.
 FOREIGN = {

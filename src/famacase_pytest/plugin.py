@@ -75,7 +75,6 @@ def _begin(config: pytest.Config, orchestrated: bool) -> None:
 
             config.stash[PROGRESS] = session.test_progressed
         config.pluginmanager.register(ReportingHooks(session), "famacase-reporting")
-        session.late_file_hooks = LateFileHooks(session)
         if hasattr(config, "workerinput"):
             config.pluginmanager.register(WorkerHooks(session), "famacase-worker")
         # Not by its name, which depends on how it was loaded.
@@ -187,42 +186,6 @@ class ReportingHooks:
                 self._session.finish()
                 if exitstatus == 0 and self._session.fails():
                     session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-class LateFileHooks:
-    """Registered with the first file that is attached by path: fixtures may finish it after its test.
-
-    Args:
-        session: the one that registers it.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        with self._session.guarded():
-            self._session.late_setup_starts(item)
-        try:
-            return (yield)
-        finally:
-            self._session.late_setup_ended()
-
-    def pytest_fixture_post_finalizer(self) -> None:
-        with self._session.guarded():
-            self._session.fixture_ended()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
-        with self._session.guarded():
-            self._session.teardown_starts(item, nextitem)
-        try:
-            return (yield)
-        finally:
-            with self._session.guarded():
-                self._session.teardown_ended()
 
 
 class WorkerHooks:

@@ -23,6 +23,7 @@ from .job import JobFiles
 from .settings.kinds import NEEDS_BACKEND
 from .settings.model import Settings
 from .summary import Line, Notices, ProgressLine, counted, ending, internal_error, write_progress
+from .teardown import TeardownHooks
 
 if TYPE_CHECKING:
     from .defects.session import SessionDefects
@@ -125,11 +126,7 @@ class Session:
         self.was_interrupted = False
         # The test that runs, or ran last.
         self.item: pytest.Item | None = None
-        # Registered when they are needed: a suite without attached files is not to pay for them.
-        self.late_file_hooks: object | None = None
-        # The last parameters of fixtures of wider scopes, and the node whose fixtures give way in a set-up.
-        self._params: dict[str, object] = {}
-        self._giving_way: str | None = None
+        self._watches_teardown = False
         # Results that a hook did not let through, those of workers as well.
         self._kept_back = 0
         # Of the slowest worker.
@@ -376,46 +373,10 @@ class Session:
             if self._transport is not None and self.item is not None:
                 self._transport.test = self.item.nodeid
             self._capture.finished()
-            if (
-                self.late_file_hooks is not None
-                and self._transport is not None
-                and self._transport.has_late_files
-            ):
-                self._config.pluginmanager.register(self.late_file_hooks, "famacase-late-files")
-                self.late_file_hooks = None
-
-    def teardown_starts(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
-        """The fixtures of a test are about to be torn down, and those that the next test does not need."""
-        if self._transport is not None:
-            self._transport.teardown_starts(lambda: _ending(item, nextitem))
-
-    def late_setup_starts(self, item: pytest.Item) -> None:
-        """The set-up of a test begins: fixtures whose parameter it changes are torn down in it."""
-        callspec = getattr(item, "callspec", None)
-        scopes = set()
-        for name, scope in getattr(callspec, "_arg2scope", {}).items():
-            value = callspec.params.get(name)  # type: ignore[union-attr]
-            if scope.value != "function" and self._params.get(name, self) is not value:
-                scopes.add(scope.value)
-                self._params[name] = value
-        if scopes and self._transport is not None:
-            self._giving_way = "" if scopes & {"session", "package"} else item.nodeid.partition("::")[0]
-            self._transport.teardown_starts(lambda: self._giving_way or "")
-
-    def fixture_ended(self) -> None:
-        """A fixture has been torn down; what takes its place may write files of the same names."""
-        if self._giving_way is not None and self._transport is not None:
-            self._transport.teardown_ended()
-            self._transport.teardown_starts(lambda: self._giving_way or "")
-
-    def late_setup_ended(self) -> None:
-        """The set-up of the test is over."""
-        self._giving_way = None
-
-    def teardown_ended(self) -> None:
-        """They have been torn down: what they have finished is stored."""
-        if self._transport is not None:
-            self._transport.teardown_ended()
+            if not self._watches_teardown and self._transport is not None and self._transport.has_late_files:
+                self._watches_teardown = True
+                hooks = TeardownHooks(self._guard, lambda: self._transport)
+                self._config.pluginmanager.register(hooks, "famacase-teardown")
 
     def before_workers(self, specs: Sequence[Any]) -> None:
         """Prepare the specifications of the workers that xdist is about to start, and of their successors."""
@@ -673,11 +634,3 @@ class Session:
     def _write_run_file(self) -> None:
         if not self._is_worker and not self.notices.is_silent:
             self._job_files.write_runs([self._run(code) for code in self._runs])
-
-
-def _ending(item: pytest.Item, nextitem: pytest.Item | None) -> str:
-    """The id of the outermost node that ends with a test; the empty text for the session."""
-    if nextitem is None:
-        return ""
-    staying = nextitem.listchain()
-    return next((node.nodeid for node in item.listchain() if node not in staying), item.nodeid)
