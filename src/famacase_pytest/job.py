@@ -27,7 +27,8 @@ class JobFiles:
     def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
         self._settings = settings
         self._tell = tell
-        self._is_told = False
+        # The sources of paths of which it is said that they cannot be written.
+        self._told: set[str] = set()
 
     def write_runs(self, runs: Sequence[Run]) -> None:
         """Write id and link of the runs as JSON, for the jobs that come after this one."""
@@ -38,15 +39,8 @@ class JobFiles:
 
         entries = [{"project": run.project, "id": run.id, "url": run.url} for run in runs]
         document = entries[0] if len(entries) == 1 else {"runs": entries}
-        try:
-            given.value.write_text(System.dumps(document) + "\n", encoding="utf-8")
-        except OSError as error:
-            if not self._is_told:
-                self._is_told = True
-                self._tell(
-                    f"{given.source} names {given.value}, which cannot be written ({error.strerror}): the "
-                    "job that waits for it does not get the run's id. Choose another path."
-                )
+        lost = "the job that waits for it does not get the run's id"
+        self._write(given.value, "w", System.dumps(document) + "\n", str(given.source), lost)
 
     def write_summary(
         self,
@@ -74,24 +68,28 @@ class JobFiles:
         links = ", ".join(f"[{_escaped(title or 'run')}]({run.url})" for run, title in titles.items())
         text = self._settings.tokens.scrubbed(_markdown(left, links, lines, page))
         for path, mode, source in places:
-            self._write(path, mode, text, source)
+            self._write(path, mode, text, source, "the job has no summary of this session")
         created = [run for run in titles if run.id is not None]
         if github and created and os.environ.get("GITHUB_OUTPUT"):
             ids, urls = ",".join(str(run.id) for run in created), ",".join(run.url for run in created)
             outputs = f"run-id={ids}\nrun-url={urls}\n"
-            self._write(Path(os.environ["GITHUB_OUTPUT"]), "a", outputs, "GITHUB_OUTPUT")
+            path, lost = Path(os.environ["GITHUB_OUTPUT"]), "the steps after this one do not get the run's id"
+            self._write(path, "a", outputs, "GITHUB_OUTPUT", lost)
 
-    def _write(self, path: Path, mode: str, text: str, source: str) -> None:
+    def _write(self, path: Path, mode: str, text: str, source: str, lost: str) -> None:
+        """Write a file; that it cannot be written is said once, with what is lost by that."""
         from .delivery.system import System
 
         try:
             with System.open_file(path, mode, encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            self._tell(
-                f"{source} names {path}, which cannot be written ({error.strerror}): the job has no summary "
-                "of this session. Choose another path."
-            )
+            if source not in self._told:
+                self._told.add(source)
+                self._tell(
+                    f"{source} names {path}, which cannot be written ({error.strerror}): {lost}. Choose "
+                    "another path."
+                )
 
 
 def _markdown(left: Leftovers, links: str, lines: Sequence[Line], page: Page) -> str:
