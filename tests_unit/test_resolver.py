@@ -95,7 +95,7 @@ def test_what_is_wrong_is_named(own, tmp_path):
     assert "RuntimeError: not today" in refused("ends.py", tmp_path)
     assert "there is no module nowhere" in refused("nowhere.Client", tmp_path)
     assert "half has no Whole" in refused("half.Whole", tmp_path)
-    assert "half has no Halves; did you mean Half?" in refused("half.Halves", tmp_path)
+    assert "half has no haft; did you mean Half?" in refused("half.haft", tmp_path)
     assert "there is no such file" in refused("missing/client.py", tmp_path)
 
 

@@ -6,6 +6,8 @@ results; what to do. No message ever carries a token.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 # What nobody may keep from passing, unlike all other exceptions: guards of a suite may raise what pytest.fail
 # raises, which is no Exception.
 PASSING = (KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -72,3 +74,13 @@ class Refused(ApiError):
 
 class Rejected(ApiError):
     """The server refuses this content (400, 413, 422 and other 4xx). Look at the reason it gives."""
+
+
+def closest(name: str, known: Collection[str]) -> str:
+    """The known name that is nearest to one that nobody knows, whatever its case; "" if none is near."""
+    # Imported late: only a mistake needs it.
+    import difflib
+
+    folded = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.75)
+    return folded[found[0]] if found else ""

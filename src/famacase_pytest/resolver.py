@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from .errors import PASSING, SettingsError
+from .errors import PASSING, SettingsError, closest
 
 T = TypeVar("T")
 
@@ -126,11 +126,8 @@ def _object_at(path: str, directory: Path, known: Collection[str]) -> object:
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    # Imported late: only a mistake needs it.
-    import difflib
-
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    found = closest(name, known)
+    return f"; did you mean {found}?" if found else ""
 
 
 def _append(directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ..errors import closest
 from .sources import Inputs, blocks_of, given
 from .table import FAMACASE_FILE, OWN, ROWS, UPSTREAM
 
@@ -45,16 +46,6 @@ def nearest(name: str, known: Collection[str], prefix: str = "") -> str:
     """
     found = closest(name[len(prefix) :], [candidate[len(prefix) :] for candidate in known])
     return f" Did you mean {prefix}{found}?" if found else ""
-
-
-def closest(name: str, known: Collection[str]) -> str:
-    """The known name that is nearest, "" if none is near."""
-    # Imported late: a session without a mistake does not need it.
-    import difflib
-
-    folded = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.75)
-    return folded[found[0]] if found else ""
 
 
 def _variables(environ: Mapping[str, str], known_upstream: Collection[str]) -> Iterator[str]:

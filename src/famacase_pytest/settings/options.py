@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
-from .names import closest
+from ..errors import closest
 from .table import OWN, Row
 
 _ORCHESTRATION: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
