@@ -476,7 +476,7 @@ class ControllerTransport(Transport):
         return False
 
     def _deliver_here(self, deadline: float) -> bool:
-        from .relay.inprocess import deliver_here
+        from .relay.main import deliver_here
 
         assert self._outbox is not None
         assert self._ledger is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import PASSING
 from .late import LateFiles
-from .models import Attachment, CapturedResult, Outcome, StoredFile, clean_name
+from .models import (
+    Attachment,
+    CapturedResult,
+    Outcome,
+    StoredFile,
+    clean_mime_type,
+    clean_name,
+    reason_of,
+    sendable,
+)
+from .outbox.blobs import check_size, read_file
 from .outbox.database import OutboxUnavailable
 from .outbox.store import IN_PROGRESS
 from .outbox.writer import Writer
-from .packing import packed
+from .system import System
 
 if TYPE_CHECKING:
     from .screening import Screening
@@ -205,7 +216,7 @@ class Transport:
         left = []
         for code, run_id, result in held:
             if self._problem_of(code, run_id, result):
-                left.append(packed(code, run_id, result))
+                left.append(_packed(code, run_id, result))
         return left
 
     def stored(self) -> dict[str, int]:
@@ -300,6 +311,40 @@ class NoTransport(Transport):
 
     def put(self, code: str, run_id: int, results: Sequence[CapturedResult]) -> None:
         """Drop them: another process reports them."""
+
+
+def _packed(code: str, run_id: int, result: CapturedResult) -> dict[str, Any]:
+    """A result with the contents of its files, as it travels to the relay; see ``relay.unstored``."""
+    files = [_packed_file(source, result.copies.get(source.ref)) for source in result.files]
+    return {"project": code, "run_id": run_id, "payload": System.dumps(result.payload), "files": files}
+
+
+def _packed_file(source: Attachment, copied: StoredFile | None) -> dict[str, Any]:
+    name = clean_name(source.file_name)
+    packed = {"ref": source.ref, "file_name": name, "mime_type": clean_mime_type(source.mime_type, name)}
+    try:
+        content = b64encode(_content_of(source, copied)).decode()
+    except PASSING:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a guard of a suite may raise anything; it is told)
+        return {**packed, "content": None, "problem": sendable(reason_of(error))}
+    return {**packed, "content": content, "problem": None}
+
+
+def _content_of(source: Attachment, copied: StoredFile | None) -> bytes:
+    """The bytes of a file: of its copy if there is one, else as it is now.
+
+    Raises:
+        OSError, ValueError, Unstorable: it cannot be read, or is too large.
+    """
+    if copied is not None and not copied.problem:
+        with contextlib.suppress(OSError), copied.open() as stored:
+            return stored.read()
+    if source.content is not None:
+        check_size(len(source.content))
+        return source.content
+    assert source.path is not None
+    return read_file(source.path)[0]
 
 
 # Kept: ``json.dumps`` makes an encoder for each call with options. Compact, since the text is sent as it is.

@@ -35,11 +35,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable
 
-from ...errors import ApiError, Refused, Rejected, Unreachable
+from ...errors import PASSING, ApiError, Refused, Rejected, Unreachable
 from ..api.base import ReportingClient
 from ..outbox.database import OutboxUnavailable
 from ..outbox.ledger import Ledger
 from ..outbox.store import Outbox, account, finish_all, is_anything_left
+from ..system import System
 from .deliver import Delivery
 from .loop import DeliveryLoop
 from .unstored import UnstoredResults
@@ -310,6 +311,59 @@ def open_loop(
         flush_interval=briefing["flush_interval"],
         cancelled=cancelled,
     )
+
+
+def deliver_here(
+    outbox: Outbox,
+    ledger: Ledger,
+    briefing: Mapping[str, Any],
+    stored: Mapping[str, int],
+    deadline: float,
+    on_wait: Callable[[], None],
+    note_request: Callable[[str], None],
+) -> tuple[bool, dict[str, Any] | None, BaseException | None]:
+    """Deliver in the pytest process, after the last test: no relay can be started there.
+
+    Args:
+        outbox: the session's.
+        ledger: what has been delivered of it.
+        briefing: as the relay would have got it.
+        stored: how many results each writer has stored, by its name.
+        deadline: when to give up, by `System.monotonic`.
+        on_wait: called several times a second meanwhile.
+        note_request: takes a line for each request, if the briefing asks for that.
+
+    Returns:
+        Whether everything was done that can be done, how far delivery came, and what kept this process
+        from it.
+
+    Raises:
+        OutboxUnavailable: the outbox cannot be read any more.
+    """
+
+    def left() -> float:
+        return max(0.0, deadline - System.monotonic())
+
+    lock = outbox.delivery_lock()
+    if not lock.acquire(left()):
+        return False, None, None
+    loop = None
+    try:
+        cancelled = threading.Event()
+        api = open_api(briefing, cancelled, lambda attempt: note_request(str(attempt)))
+        loop = open_loop(outbox, ledger, briefing, api, cancelled)
+        loop.delivery.expected = stored
+        loop.start()
+        done = loop.drain(left(), threading.Event(), on_wait)
+        return done, account(outbox, ledger), loop.failure
+    except (OutboxUnavailable, *PASSING):
+        raise
+    except BaseException as error:  # noqa: BLE001 (guards of a suite may raise anything)
+        return False, None, error
+    finally:
+        if loop is not None:
+            loop.stop()
+        lock.release()
 
 
 def _finish_alone(outbox: Outbox, loop: DeliveryLoop, orders: _Orders, seconds: float) -> None:

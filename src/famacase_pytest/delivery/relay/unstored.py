@@ -41,7 +41,7 @@ class UnstoredResults:
         """Send the results of an order.
 
         Args:
-            order: ``results``, each as `delivery.packing` makes it, and the session's ``runs``.
+            order: ``results``, each as `delivery.transport` packs it, and the session's ``runs``.
             real_run: gives the back end's id of a session's run, creating it if need be; raises ApiError.
 
         Returns:
