@@ -239,6 +239,9 @@ def test_a_search_looks_at_all_that_is_said_of_a_result(backend: Backend) -> Non
         new_result(title="by parameter", params={"browser": "firefox"}),
         new_result(title="by case", testops_ids=[4711]),
         new_result(title="by tag", tags=["nightly"]),
+        # What is long leaves room for the rest.
+        new_result(title="by address", params={"url": f"https://shop.example/{'a' * 80}/basket"}),
+        new_result(title="by last tag", message="words " * 1000, tags=["weekly"], testops_ids=[4712]),
     ]
     backend.send(run_id, *results)
     found = {
@@ -248,6 +251,8 @@ def test_a_search_looks_at_all_that_is_said_of_a_result(backend: Backend) -> Non
         "browser=fire": "by parameter",
         "%234711": "by case",
         "nightly": "by tag",
+        "/basket": "by address",
+        "weekly %234712": "by last tag",
         "100%25": None,
     }
     for words, title in found.items():
@@ -346,8 +351,12 @@ def test_many_results_are_on_several_pages(backend: Backend) -> None:
     pages = [page_of(backend, f"/runs/{run_id}?page={number}") for number in (1, 2, 3)]
     assert [title for page in pages for title in shown(page)] == [f"number {n}." for n in range(400)]
     assert f'href="/runs/{run_id}?page=2"' in pages[0]
-    for strange in ("0", "-1", "x", "4", "99999999999", "9" * 40):
-        page_of(backend, f"/runs/{run_id}?page={strange}")
+    for strange in ("0", "-1", "x", "9" * 40):
+        assert shown(page_of(backend, f"/runs/{run_id}?page={strange}")) == shown(pages[0])
+    for past in ("4", "99999999999"):  # a link from when there were more
+        beyond = page_of(backend, f"/runs/{run_id}?page={past}")
+        assert shown(beyond) == shown(pages[2])
+        assert "page 3 of 3" in beyond
 
 
 def test_pages_of_groups_and_results_leave_nothing_out(backend: Backend) -> None:
@@ -509,7 +518,7 @@ def test_the_front_page_lists_runs_newest_first(backend: Backend, other: Backend
     page = page_of(backend, "/")
     assert page.index(f"/runs/{second}") < page.index(f"/runs/{first}")
     assert "1 blocked" in page
-    page_of(backend, "/?page=99999")
+    assert f"/runs/{first}" in page_of(backend, "/?title=the+first+of+two&page=99999")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ whoever reaches it can read them. Each page works without its script, which make
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LINES_ON_A_PAGE = 150
 RUNS_ON_A_PAGE = 100
 COMPARED_ON_A_PAGE = 200  # of each kind of change
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 _STATIC = {
@@ -73,12 +75,12 @@ def show_run(run_id: str, request: Request, data: Data) -> Response:
     tag = f'"{run.changes}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
-    wanted, page = _filter_of(request), _page_of(request)
+    wanted = _filter_of(request)
     with data.reading() as session:
         facets = queries.facets(session, run.id, wanted)
         fitting = [facet for facet in facets if facet.fits(wanted)]
-        offset = (page - 1) * LINES_ON_A_PAGE
-        total, found = queries.page(session, run.id, wanted, fitting, LINES_ON_A_PAGE, offset)
+        find = functools.partial(queries.page, session, run.id, wanted, fitting)
+        page, total, found = _turned_to(request, find, LINES_ON_A_PAGE)
         before = queries.run_before(session, run)
         newest = queries.newest_body(session, run.id) if run.completed_at is None else None
     links = Links(f"/runs/{run.id}", wanted)
@@ -214,7 +216,7 @@ class Links:
 
 
 def _runs_page(request: Request, data: Store, project: Optional[Project]) -> Response:
-    page, asked = _page_of(request), request.query_params
+    asked = request.query_params
     with data.reading() as session:
         environments = queries.environments(session, project)
         wanted = RunFilter(
@@ -225,7 +227,8 @@ def _runs_page(request: Request, data: Store, project: Optional[Project]) -> Res
             else None,
             tag=asked.get("tag", "").strip(),
         )
-        total, runs = queries.runs_page(session, wanted, RUNS_ON_A_PAGE, (page - 1) * RUNS_ON_A_PAGE)
+        find = functools.partial(queries.runs_page, session, wanted)
+        page, total, runs = _turned_to(request, find, RUNS_ON_A_PAGE)
         count(session, runs)
         latest = queries.runs_page(session, wanted, trends.RUNS, 0)[1] if project else []
         trend = trends.project_trend(session, latest) if project else None
@@ -336,9 +339,17 @@ def _filter_of(request: Request) -> Filter:
     )
 
 
-def _page_of(request: Request) -> int:
+def _turned_to(
+    request: Request, find: Callable[[int, int], tuple[int, list[T]]], size: int
+) -> tuple[int, int, list[T]]:
+    """The number of the page that is asked for, the total, and what is on it; past the end it is the last."""
     text = request.query_params.get("page", "1")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 and int(text) > 0 else 1
+    page = int(text) if text.isascii() and text.isdigit() and len(text) < 12 and int(text) > 0 else 1
+    total, found = find(size, (page - 1) * size)
+    last = max(1, math.ceil(total / size))
+    if page > last:
+        page, (total, found) = last, find(size, (last - 1) * size)
+    return page, total, found
 
 
 def link(path: str, query: Mapping[str, str]) -> str:
@@ -349,7 +360,7 @@ def link(path: str, query: Mapping[str, str]) -> str:
 def _pages(path: str, query: Mapping[str, str], page: int, total: int, size: int) -> Optional[dict[str, Any]]:
     """Links to the pages before and after, or None if everything is on one page."""
     last = max(1, math.ceil(total / size))
-    if last == 1 and page == 1:
+    if last == 1:
         return None
 
     def to(number: int) -> str:
@@ -358,6 +369,6 @@ def _pages(path: str, query: Mapping[str, str], page: int, total: int, size: int
     return {
         "number": page,
         "last": last,
-        "before": to(min(page - 1, last)) if page > 1 else None,
+        "before": to(page - 1) if page > 1 else None,
         "after": to(page + 1) if page < last else None,
     }
