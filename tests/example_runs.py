@@ -68,7 +68,7 @@ def rich_result(backend: Backend, **members: object) -> dict[str, Any]:
         ),
         ("prices.csv", b'article,price\n"tea, green",430\ncoffee,690\n', "text/csv"),
         ("page.html", b"<h1>Basket</h1><p>3 articles</p>", "text/html"),
-        ("trace.zip", b"PK\x03\x04 and so on", "application/zip"),
+        ("a.zip", b"PK\x03\x04 and so on", "application/zip"),
     ).json()["attachments"]
     mentions = [{"id": one["id"], "file_name": one["file_name"]} for one in files]
     pay = new_step("Pay with the card", status="failed", duration=1480, attachments=mentions[2:3])

@@ -88,6 +88,27 @@ def test_filters_go_together_and_back_undoes_the_last(page: Page, run_url: str) 
     assert query_of(page) == {"suite": ["API"]}
 
 
+def test_the_search_is_emptied_by_a_link_that_drops_it(page: Page, run_url: str) -> None:
+    open_page(page, f"{run_url}?q=nothing+is+called+so&sort=name")
+    page.get_by_role("link", name="Show all").click()
+    page.locator("#list .row").first.wait_for()
+    assert query_of(page) == {}
+    assert page.get_by_role("searchbox").input_value() == ""
+    assert page.get_by_label("Sort").input_value() == "status"
+
+
+def test_the_list_of_runs_is_turned(page: Page, backend: Backend) -> None:
+    for number in range(101):
+        backend.new_run(title=f"Turned {number}.")
+    open_page(page, f"{backend.url}/?title=Turned")
+    page.get_by_role("link", name="next").click()
+    page.wait_for_url("**page=2")
+    assert page.locator(".runs .title bdi").all_inner_texts() == ["Turned 0."]
+    page.go_back()
+    page.get_by_text("page 1 of 2").wait_for()
+    assert page.locator(".runs .title").count() == 100
+
+
 def test_a_result_opens_in_place_with_all_that_is_known(page: Page, run_url: str) -> None:
     open_page(page, f"{run_url}?q=basket+is+right")
     inside = open_first(page)
@@ -145,8 +166,8 @@ def test_files_are_shown_where_they_are(page: Page, run_url: str) -> None:
     assert frame.get_attribute("sandbox") == ""
     assert frame.content_frame.get_by_role("heading").inner_text() == "Basket"
     with page.expect_download() as download:
-        inside.get_by_role("link", name="trace.zip").click()
-    assert download.value.suggested_filename == "trace.zip"
+        inside.get_by_role("link", name="a.zip").click()
+    assert download.value.suggested_filename == "a.zip"
 
 
 def test_a_group_opens_in_place_and_its_results_in_it(page: Page, run_url: str) -> None:
@@ -251,6 +272,24 @@ def test_an_open_run_grows_and_leaves_what_is_open_as_it_is(page: Page, backend:
     backend.post(f"/runs/{run_id}/complete")
     page.locator("#outcome .pill.failed").wait_for(state="attached")
     assert "Took" in page.locator("#facts").inner_text()
+
+
+def test_an_open_result_grows_as_its_test_goes_on(page: Page, backend: Backend) -> None:
+    run_id = backend.new_run(title="Soaking")
+    steps = [new_step("warm up", new_step("light the fire"), duration=5)]
+    running = new_result(title="a day", execution={"status": "in_progress", "duration": 1000}, steps=steps)
+    backend.send(run_id, running)
+    open_page(page, f"{backend.url}/runs/{run_id}")
+    inside = open_first(page)
+    inside.locator(".steps summary").first.click()
+    steps.append(new_step("measure", status="failed", duration=7))
+    backend.send(run_id, {**running, "execution": {"status": "in_progress", "duration": 2000}})
+    inside.get_by_text("measure").wait_for()
+    assert inside.get_by_text("light the fire").is_visible()  # it stays open
+    backend.send(
+        run_id, {**running, "execution": {"status": "failed", "duration": 3000}, "message": "too cold"}
+    )
+    inside.locator(".message", has_text="too cold").wait_for()
 
 
 SUITE = """

@@ -11,7 +11,7 @@ from browser import open_page, ready
 from example_runs import nightly
 from famacase_pytest.server import write_report
 from famacase_pytest.server.process import ServerProcess
-from live_api import reach
+from live_api import new_result, reach
 from test_pages_in_browser import hostile_result, names, open_first, serious_findings
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> dict[
         backend = reach(process)
         ordinary = nightly(backend, runs=1)[0]
         hostile = backend.new_run(title="</script><script>alert(0)</script>")
-        assert backend.send(hostile, hostile_result(backend)).status_code == 201
+        greek = new_result(title="ΤΟ ΤΕΛΟΣ ΤΗΣ ΟΔΟΥ")  # whose small letters depend on their place
+        assert backend.send(hostile, hostile_result(backend), greek).status_code == 201
     for name, run_id in (("ordinary", ordinary), ("hostile", hostile)):
         write_report(str(run_id), folder / f"{name}.html", folder / "data", MIB)
     return {name: (folder / f"{name}.html").as_uri() for name in ("ordinary", "hostile")}
@@ -56,6 +57,8 @@ def test_a_report_is_searched_filtered_and_sorted(page: Page, reports: dict[str,
     assert names(page) == ["The total of the basket is right"]
     page.get_by_role("searchbox").fill("nothing is so")
     page.get_by_text("No results fit.").wait_for()
+    open_page(page, f"{reports['hostile']}#q=τελος+της")
+    assert names(page) == ["ΤΟ ΤΕΛΟΣ ΤΗΣ ΟΔΟΥ"]
 
 
 def test_a_report_has_steps_pictures_and_files(page: Page, reports: dict[str, str]) -> None:
@@ -75,7 +78,7 @@ def test_a_report_has_steps_pictures_and_files(page: Page, reports: dict[str, st
     assert "POST /order 409" in inside.locator(".view pre").first.inner_text()
     assert inside.locator("iframe").content_frame.get_by_role("heading").inner_text() == "Basket"
     with page.expect_download() as download:
-        inside.get_by_role("link", name="trace.zip").click()
+        inside.get_by_role("link", name="a.zip").click()
     assert Path(download.value.path()).read_bytes() == b"PK\x03\x04 and so on"
 
 

@@ -176,6 +176,7 @@ class HistoryEntry:
 class StepView:
     """A step, without those below it."""
 
+    id: str
     status: str
     kind: str
     action: str
@@ -454,6 +455,7 @@ def _step_view(step: Mapping[str, Any], files: _Files, said: str) -> StepView:
     if status in FAILING and expected and not message and expected.partition("\n")[0] in said:
         expected, message = "", expected
     return StepView(
+        id=step.get("id") or "",
         status=status,
         kind="" if kind == "text" else kind.replace("_", " "),
         action=data.get("action") or "(no text)",

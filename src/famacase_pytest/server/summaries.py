@@ -44,7 +44,9 @@ def summary_of(result: Mapping[str, Any]) -> dict[str, Any]:
     cases = " ".join(f"#{_id(one)}" for one in result.get("testops_ids") or [])
     message = _plain(result.get("message") or "")
     tags = [_plain(tag).strip() for tag in result.get("tags", [])]
-    words = (title, suite, params, cases, message, *tags)
+    given = _plain(", ".join(f"{name}={value}" for name, value in result.get("params", {}).items()))
+    # What is long comes last, so that nothing short is cut off.
+    words = (title, cases, *tags, suite, given, message)
     return {
         "id": result["id"].lower(),
         "status": status,

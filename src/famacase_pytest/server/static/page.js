@@ -144,14 +144,16 @@ function watchSearch(form) {
     go(searchAddress(form), true);
   });
   addEventListener("popstate", () => {
-    takeOver(form);
+    takeOver(location.href);
     go(location.href, false);
   });
 }
 
-// What the address says of the search goes into its form.
-function takeOver(form) {
-  const query = new URLSearchParams((source.isReport ? location.hash : location.search).slice(1));
+// What an address says of the search goes into its form.
+function takeOver(address) {
+  const { hash, search } = new URL(address);
+  const query = new URLSearchParams((source.isReport ? hash : search).slice(1));
+  const form = find("#search");
   form.elements.q.value = query.get("q") ?? "";
   form.elements.sort.value = query.get("sort") ?? "status";
 }
@@ -227,13 +229,36 @@ function merge(list, fresh) {
     }
     const [oldRow, row] = [find(".row", old), find(".row", item)];
     if (oldRow.innerHTML !== row.innerHTML) {
+      const inside = old.classList.contains("in_progress") && find(":scope > .inside", old);
       old.className = item.className;
       oldRow.replaceChildren(...row.childNodes);
+      if (inside) renew(inside, oldRow);
     }
     if (old === place) place = place.nextElementSibling;
     else if (!kept(old)) list.insertBefore(old, place);
   }
   for (const item of known.values()) if (!kept(item)) item.remove();
+}
+
+// Shows what an open result has come to, with its steps and files as the reader left them.
+async function renew(inside, row) {
+  const fresh = make("div");
+  try {
+    fresh.innerHTML = await source.detail(row); // escaped by the templates
+  } catch {
+    return; // It comes with the next change.
+  }
+  const keyOf = (one) => one.dataset.key ?? one.dataset.id;
+  const folds = new Map(all("details", inside).map((one) => [keyOf(one), one]));
+  const focused = inside.contains(document.activeElement) && keyOf(document.activeElement.closest("details") ?? inside);
+  for (const one of all("details", fresh)) {
+    const old = folds.get(keyOf(one));
+    if (old?.dataset.shown) one.replaceWith(old);
+    else if (old) one.open = old.open;
+  }
+  inside.replaceChildren(...fresh.childNodes);
+  enhance(inside);
+  all("details", inside).find((one) => keyOf(one) === focused)?.querySelector("summary").focus({ preventScroll: true });
 }
 
 // Files
@@ -413,7 +438,7 @@ document.addEventListener("click", (event) => {
   if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const { target } = event;
   const row = target.closest(".row[data-opens], .row[data-group]");
-  const soft = target.closest("a[data-soft]");
+  const soft = find("#found") && target.closest("a[data-soft]");
   const picture = target.closest("a.picture");
   const saved = target.closest("[data-save]");
   const button = target.closest("button.copy");
@@ -422,8 +447,10 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   if (skip) find("#main").focus();
   else if (row) toggle(row);
-  else if (soft) go(soft.href, true);
-  else if (picture) enlarge(picture);
+  else if (soft) {
+    takeOver(soft.href);
+    go(soft.href, true);
+  } else if (picture) enlarge(picture);
   else if (saved) save(saved);
   else copy(button);
 });
@@ -454,7 +481,7 @@ enhance(document);
 foldTree(document);
 if (find("#search")) watchSearch(find("#search"));
 if (source.isReport) {
-  takeOver(find("#search"));
+  takeOver(location.href);
   await go(location.href, false);
 }
 if (find("#outcome[data-live]") && find("#list")) setTimeout(grow, 1000);

@@ -25,7 +25,7 @@ async function reportSource() {
   function wantedOf(query) {
     const many = (name) => (query.get(name) ?? "").split(",").filter(Boolean);
     return {
-      words: (query.get("q") ?? "").toLowerCase().replaceAll("ß", "ss").split(/\s+/).filter(Boolean),
+      words: (query.get("q") ?? "").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").split(/\s+/).filter(Boolean),
       status: many("status"),
       has: many("has"),
       suite: query.get("suite") ?? "",
