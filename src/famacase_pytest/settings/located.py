@@ -57,10 +57,13 @@ def _read(path: Path) -> tuple[Any, dict[Location, int]]:
     import yaml
 
     try:
-        return yaml.safe_load(text), dict(_yaml_lines(yaml.compose(text), ()))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line if error.problem_mark else 0
-        raise json.JSONDecodeError(error.problem or "no YAML", "\n" * line, line) from error
+        return yaml.safe_load(text), dict(_yaml_lines(yaml.compose(text), (), yaml.SafeLoader("")))
+    except yaml.YAMLError as error:
+        # A character that no YAML has is met by the reader, which knows of no lines.
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line if mark else 0
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise json.JSONDecodeError(problem or "no YAML", "\n" * line, line) from error
 
 
 def _lines(text: str) -> Iterator[tuple[Location, int]]:
@@ -82,9 +85,15 @@ def _lines(text: str) -> Iterator[tuple[Location, int]]:
             keys[-1] = keys[-1] + 1 if type(keys[-1]) is int else None
 
 
-def _yaml_lines(node: Any, at: Location) -> Iterator[tuple[Location, int]]:
+def _yaml_lines(node: Any, at: Location, loader: Any) -> Iterator[tuple[Location, int]]:
     for index, child in enumerate(node.value if node is not None and node.id != "scalar" else ()):
         key, value = child if node.id == "mapping" else (child, child)
-        inner = (*at, key.value if node.id == "mapping" else index)
+        inner = (*at, _yaml_key(key, loader) if node.id == "mapping" else index)
         yield inner, key.start_mark.line + 1
-        yield from _yaml_lines(value, inner)
+        yield from _yaml_lines(value, inner, loader)
+
+
+def _yaml_key(node: Any, loader: Any) -> Any:
+    """A key as the content has it: a number, or true for ``on``. What merges mappings is no key at all."""
+    is_text = node.tag.endswith((":str", ":merge", ":value"))
+    return node.value if is_text else loader.construct_object(node)
