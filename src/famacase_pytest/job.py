@@ -65,8 +65,7 @@ class JobFiles:
         if not places and not github:
             return
         titles = runs()
-        links = ", ".join(f"[{_escaped(title or 'run')}]({run.url})" for run, title in titles.items())
-        text = self._settings.tokens.scrubbed(_markdown(left, links, lines, page))
+        text = _markdown(left, titles, lines, page, self._settings.tokens.scrubbed)
         for path, mode, source in places:
             self._write(path, mode, text, source, "the job has no summary of this session")
         created = [run for run in titles if run.id is not None]
@@ -92,19 +91,27 @@ class JobFiles:
                 )
 
 
-def _markdown(left: Leftovers, links: str, lines: Sequence[Line], page: Page) -> str:
-    text = [f"### Famacase: {links}", "", "| status | results |", "|---|---:|"]
+def _markdown(
+    left: Leftovers,
+    titles: Mapping[Run, str | None],
+    lines: Sequence[Line],
+    page: Page,
+    scrubbed: Callable[[str], str],
+) -> str:
+    # Before it is escaped, which a token is no more recognised after.
+    links = [f"[{_escaped(scrubbed(title or 'run'))}]({scrubbed(run.url)})" for run, title in titles.items()]
+    text = [f"### Famacase: {', '.join(links)}", "", "| status | results |", "|---|---:|"]
     text += [f"| {status} | {count} |" for status, count in sorted(left.statuses.items()) if status]
     if left.failed:
         text += ["", "Did not pass:", ""]
     for entry in left.failed[:SHOWN]:
-        where = page(entry.project, entry.run_id, entry.result_id)
-        text.append(f"- [{_escaped(shortened(entry.title))}]({where})")
+        where = scrubbed(page(entry.project, entry.run_id, entry.result_id))
+        text.append(f"- [{_escaped(shortened(scrubbed(entry.title)))}]({where})")
     if len(left.failed) > SHOWN:
         text.append(f"- and {len(left.failed) - SHOWN} more")
     for line in lines:
         if not line.good:
-            text += ["", f"> {_escaped(line.text)}"]
+            text += ["", f"> {_escaped(scrubbed(line.text))}"]
     return "\n".join(text) + "\n"
 
 
