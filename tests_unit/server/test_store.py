@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from famacase_pytest.server.database import LARGEST_ID, Attachment, Summary
-from famacase_pytest.server.problems import Problem, invalid
+from famacase_pytest.server.models import Problem, invalid
 from famacase_pytest.server.results import to_rows
 from famacase_pytest.server.store import Store
 

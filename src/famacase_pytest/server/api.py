@@ -15,8 +15,7 @@ from pydantic import Field, WithJsonSchema
 
 from . import models
 from .database import Attachment, Project, Run
-from .models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
-from .problems import Problem
+from .models import DEFAULT_PAGE, MAX_FILE_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE, Problem
 from .reading import ContractRoute, file_name
 from .results import to_rows
 from .store import Store

@@ -17,8 +17,7 @@ from starlette.exceptions import HTTPException
 
 from . import DEFAULT_PROJECTS, CannotServe, Settings, api, pages
 from .connections import OwnNames
-from .models import PREFIX
-from .problems import Problem
+from .models import PREFIX, Problem
 from .store import Store
 
 DEFAULT_ENVIRONMENT = "staging"

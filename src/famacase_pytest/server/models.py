@@ -1,4 +1,4 @@
-"""The reporter ingestion contract as the server states it: addresses, limits, and a model for each body.
+"""The reporter ingestion contract as the server has it: addresses, limits, refusals, a model for each body.
 
 FastAPI checks what comes in against these models and describes itself by them in ``/openapi.json``. A test
 compares that description with ``docs/reporter-ingestion-v1.yaml``.
@@ -7,8 +7,9 @@ compares that description with ``docs/reporter-ingestion-v1.yaml``.
 # No `from __future__ import annotations` here: pydantic evaluates these annotations, on Python 3.9 too.
 
 import re
-from typing import Annotated, Any, Literal, Optional, TypeVar, get_args
+from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args
 
+from fastapi import HTTPException
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -35,6 +36,20 @@ MAX_STEP_DEPTH = 200  # below the depth at which pydantic gives up
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _INTEGER = re.compile(r"-?[0-9]+\Z", re.ASCII)
+
+
+Problem = HTTPException
+"""What the API refuses: a status, and a sentence or faults with ``loc``, ``msg`` and ``type``."""
+
+
+def not_found(what: str) -> Problem:
+    """404: `what`, such as "run 7", is not in this project."""
+    return Problem(404, f"There is no {what} here.")
+
+
+def invalid(message: str, *where: Union[str, int], kind: str = "value") -> Problem:
+    """422 with one fault: `message` about the member at `where`."""
+    return Problem(422, [{"loc": list(where), "msg": message, "type": kind}])
 
 
 def _is_uuid(text: str) -> str:

@@ -21,8 +21,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from . import presentation, queries, trends
 from .api import Data, download
 from .database import LARGEST_ID, Project, Run
-from .models import UUID
-from .problems import not_found
+from .models import UUID, not_found
 from .queries import Facet, Filter, Group, RunFilter
 from .store import Store, count
 from .summaries import FAILING, STATUS_ORDER, mentioned_files, summary_of

@@ -25,8 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from .database import Project
-from .models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE
-from .problems import Problem, invalid, not_found
+from .models import MAX_FILES, MAX_JSON_BYTES, MAX_UPLOAD_BYTES, MEBIBYTE, Problem, invalid, not_found
 from .results import too_deep
 
 # Of a JSON body, kept in memory while it arrives, and parsed whatever else is going on.

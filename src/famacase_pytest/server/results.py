@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .models import MAX_STEP_DEPTH, canonical
-from .problems import Problem, invalid
+from .models import MAX_STEP_DEPTH, Problem, canonical, invalid
 from .summaries import summary_of
 
 Place = tuple[Any, ...]

@@ -31,7 +31,7 @@ from .database import (
     open_database,
 )
 from .files import FileRoom
-from .problems import Problem, invalid, not_found
+from .models import Problem, invalid, not_found
 from .results import Mention
 
 Row = TypeVar("Row", Environment, Run)
