@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import uuid
 from collections.abc import Iterable
@@ -114,11 +115,13 @@ class Application:
             "client": ("127.0.0.1", 50000),
             "server": server,
         }
-        left = iter(pieces)
+        left = itertools.chain(filter(None, pieces), [None])
         said: list[Any] = []
 
         async def receive() -> dict[str, Any]:
-            piece = next(left, None)
+            piece = next(left, b"")
+            if piece == b"":
+                await asyncio.Event().wait()  # the client stays connected, and says no more
             return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
         async def take(message: Any) -> None:
