@@ -74,7 +74,8 @@ def _flakiness(failed: int, passed: int, said: int) -> str:
 
 
 def _bars(runs: Sequence[Run]) -> list[Bar]:
-    took = [(run.completed_at or run.created_at) - run.created_at for run in runs]
+    # A clock may have been set back.
+    took = [max(0.0, (run.completed_at or run.created_at) - run.created_at) for run in runs]
     most = max((sum(run.stats.values()) for run in runs), default=0) or 1
     longest = max(took, default=0.0) or 1.0
     bars: list[Bar] = []
