@@ -89,4 +89,4 @@ _HOST_NAME = _form("NAME, without a port", r"[\w.-]+|\w*:[\w:]*:[\w:.]*", lambda
 _PUBLIC_URL = _form("https://HOST/PATH", r"(https?://[^\s/?#@]+(?:/[^\s?#]*?)?)/?", lambda found: found[1])
 _PROJECT = _form("CODE:TOKEN", r"([^:]+):(.+)", lambda found: found.groups())
 _ENVIRONMENT = _form("CODE:SLUG", r"([^:]+):(.+)", lambda found: found.groups())
-_PLAN = _form("CODE:ID=CASE,CASE", r"([^:]+):(\d{1,18})=((?:\d{1,18},?)*)", _read_plan)
+_PLAN = _form("CODE:ID=CASE,CASE", r"([^:]+):(\d{1,18})=((?:\d{1,18},)*(?:\d{1,18})?)", _read_plan)
