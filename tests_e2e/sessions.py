@@ -177,7 +177,11 @@ class Project:
             output = process.communicate(timeout=timeout)[0].decode("utf-8", "replace")
         except subprocess.TimeoutExpired:
             process.kill()
-            output = process.communicate()[0].decode("utf-8", "replace")
+            try:
+                said = process.communicate(timeout=10)[0]
+            except subprocess.TimeoutExpired as error:  # what it has started keeps the pipe
+                said = error.output or b""
+            output = said.decode("utf-8", "replace")
             pytest.fail(f"The session did not end within {timeout:g} s:\n{output}")
         left = tuple(sorted(set(self._there()) - set(known)))
         shown = [secret for secret in self.secrets if secret in output]
