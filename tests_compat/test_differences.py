@@ -76,6 +76,39 @@ def test_a_file_that_cannot_be_collected_goes_to_the_default_project(several, ru
     assert list(runs.by_title(run)) == ["test_broken.py"]
 
 
+# A test in which pytest ends
+
+
+@pytest.mark.parametrize(
+    ("hook", "arguments", "found"),
+    [
+        ("makereport(item)", (), ("invalid", "pytest was ended by an internal error in this test")),
+        ("logreport(report)", ("-n", "1"), ("failed", "AssertionError: mine")),
+    ],
+    ids=["before-its-status", "after-it-in-a-worker"],
+)
+def test_the_test_in_which_an_internal_error_ends_pytest(project, runs, hook, arguments, found):
+    item = hook.partition("(")[2][:-1]
+    project.write(
+        conftest=f"""
+            def pytest_runtest_{hook}:
+                if "test_second" in {item}.nodeid and getattr({item}, "when", "call") == "call":
+                    raise LookupError("of a hook")
+        """,
+        test_broken="""
+            def test_first(): pass
+            def test_second(): assert False, "mine"
+            def test_third(): pass
+        """,
+    )
+    outcome = project.run("-p", "no:randomly", *arguments)
+    assert outcome.code == 3, outcome.output
+    results = runs.by_title(runs.only())
+    assert results["test_first"]["execution"]["status"] == "passed"
+    status, message = texts(results["test_second"])
+    assert (status, message.partition("\n")[0]) == found
+
+
 # Nothing to run
 
 

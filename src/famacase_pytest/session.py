@@ -424,6 +424,8 @@ class Session:
     def before_completion(self, exitstatus: int) -> None:
         """The last test is over; upstream completes its run next."""
         self._leave_to_parent()
+        if exitstatus == pytest.ExitCode.INTERNAL_ERROR and self._capture is not None:
+            self._capture.broken_off()
         if self._transport is not None:
             # Hooks of the session's end may finish files too.
             self._transport.teardown_starts(lambda: "")

@@ -108,6 +108,8 @@ class TestCapture:
         self._attempts = Attempts(transport) if merges else None
         # Whether the set-up of the test that runs has begun.
         self._is_set_up = False
+        # Upstream's result of the test that runs.
+        self._running: Any = None
         self._uncollected: set[str] = set()
 
     def collection_failed(self, report: Any) -> None:
@@ -133,6 +135,7 @@ class TestCapture:
             self._options = PayloadOptions.from_config(plugin.reporter.config)
         self._is_set_up = False
         result, item = plugin.runtime.result, plugin._current_item
+        self._running = result
         if self._attempts is not None and item is not None and result is not None and not plugin.ignore:
             self._attempts.begin(item, result)
         for code, run_id, result in _begun(plugin):
@@ -197,6 +200,20 @@ class TestCapture:
             self._flush(plugin.reporter.reporter)
             # Upstream's filter dropped whatever it did not hand over now.
             self._transport.forget_begun()
+            self._running = None
+
+    def broken_off(self) -> None:
+        """Hand over the result of the test in which an internal error, such as a hook's, has ended pytest."""
+        plugin, result = getattr(self._config, "qase", None), self._running
+        if plugin is None or result is None:
+            return
+        # Upstream may have come to its end, and have begun the same test once more.
+        if plugin.runtime.result is result and not plugin.ignore:
+            if result.execution.status is None:
+                result.execution.status = "invalid"
+                result.message = "pytest was ended by an internal error in this test"
+            plugin.finish_pytest_item()
+        self.finished()
 
     def ended(self, code: str, captured: CapturedResult) -> CapturedResult:
         """A result as it is to be stored: of a test that was repeated, together with its earlier attempts."""
