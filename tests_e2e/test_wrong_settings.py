@@ -133,15 +133,17 @@ def test_a_token_that_cannot_be_sent_is_not_shown(suite, layer):
 
 
 @pytest.mark.parametrize(
-    ("flag", "meant"),
+    ("flag", "meant", "in_file"),
     [
-        ("--famacase-mod=testops", "--famacase-mode"),
-        ("--qase-testops-projet=X", "--qase-testops-project"),
-        ("--famacase-projet=X", "--famacase-testops-project"),
+        ("--famacase-mod=testops", "--famacase-mode", False),
+        ("--qase-testops-projet=X", "--qase-testops-project", True),
+        ("--famacase-projet=X", "--famacase-testops-project", False),
     ],
 )
-def test_a_mistyped_flag_is_answered_with_the_one_that_was_meant(suite, layer, flag, meant):
-    said = refused(suite.run("-s", flag), layer)
+def test_a_mistyped_flag_is_answered_with_the_one_that_was_meant(suite, layer, flag, meant, in_file):
+    if in_file:
+        (suite.directory / "pytest.ini").write_text(f"[pytest]\naddopts = {flag}\n", encoding="utf-8")
+    said = refused(suite.run("-s", *() if in_file else [flag]), layer)
     assert f"unrecognized arguments: {flag}" in said
     assert f"did you mean: {meant}\n" in said
 

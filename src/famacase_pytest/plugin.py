@@ -23,26 +23,30 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     from .activation import prepare
-    from .settings.options import add_options, add_orchestration, intended, record
+    from .settings.options import add_options, add_orchestration, record
     from .upstream import option_registration
 
     config = pluginmanager.get_plugin("pytestconfig")
     assert isinstance(config, pytest.Config)
     prepare(config)
-    group, recorded = parser.getgroup("famacase", "reporting to Famacase"), record(option_registration())
-    add_options(group, recorded)
+    group = parser.getgroup("famacase", "reporting to Famacase")
+    add_options(group, record(option_registration()))
     add_orchestration(parser)
     pluginmanager.register(LastHooks(), "famacase-last")
-    meant = intended(config.invocation_params.args, group, recorded)
-    if meant:
-        # pytest shows it below its error about the flag.
-        parser.extra_info["did you mean"] = meant
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: Sequence[str]
+) -> None:
     from .activation import foresee
+    from .settings.options import intended
 
+    # Those of addopts and PYTEST_ADDOPTS too; other plugins have registered their flags by now.
+    meant = intended(args, parser.getgroup("famacase"))
+    if meant:
+        # pytest shows it below its error about the flag.
+        parser.extra_info["did you mean"] = meant
     foresee(early_config)
 
 

@@ -156,15 +156,14 @@ def add_orchestration(parser: Any) -> None:
         parser.addini(name, purpose, default="")
 
 
-def intended(arguments: Iterable[object], group: OptionTarget, recorded: Iterable[Option]) -> str:
+def intended(arguments: Iterable[object], group: OptionTarget) -> str:
     """The flags that were probably meant by those of ours and of upstream's that do not exist; "" for none.
 
     Args:
         arguments: of the command line.
         group: any option group of pytest's.
-        recorded: the result of `record` for upstream, whose flags may be registered later.
     """
-    known = {*_taken(group), *(option.flag for option in recorded)}
+    known = _taken(group)
     given = {str(argument).partition("=")[0] for argument in arguments}
     strange = sorted(flag for flag in given - known if flag.startswith(("--famacase-", "--qase-")))
     return ", ".join(filter(None, (_near(flag, known) for flag in strange)))
