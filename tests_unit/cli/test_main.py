@@ -8,7 +8,9 @@ from famacase_pytest import __version__
 from famacase_pytest.cli.main import main
 
 
-@pytest.mark.parametrize("line", ["", "unknown", "complete", "complete x", "resend --to-run x"])
+@pytest.mark.parametrize(
+    "line", ["", "unknown", "complete", "complete x", "resend --to-run x", "resend --to-address http//x"]
+)
 def test_wrong_arguments_end_with_2(line: str) -> None:
     with pytest.raises(SystemExit) as raised:
         main(line.split())

@@ -22,7 +22,7 @@ from ..delivery.outbox.store import Outbox, finish_all, is_anything_left
 from ..delivery.relay.deliver import with_environment
 from ..delivery.relay.main import open_api, open_loop
 from ..errors import FamacaseError, SettingsError
-from ..settings.address import host_of
+from ..settings.address import host_of, normalise, scrubbed
 from ..settings.model import Settings
 from ..summary import command_progress, counted
 from .settings import asking, command_settings
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--to-address",
+        type=_address,
         metavar="URL",
         help="send to this address instead; the token that is set goes there: set one of that address",
     )
@@ -81,6 +82,13 @@ def _projects(text: str) -> dict[str, str]:
             raise argparse.ArgumentTypeError(f"{text!r} is neither a project's code nor OLD=CODE")
         found[old.strip()] = new.strip()
     return found
+
+
+def _address(text: str) -> str:
+    try:
+        return normalise(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{scrubbed(text)!r}: {error}") from None
 
 
 def _target(text: str) -> str:
