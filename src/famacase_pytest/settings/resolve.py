@@ -240,8 +240,8 @@ def _read_values(inputs: Inputs, modes: Collection[str]) -> _Findings:
             continue
         findings.values[row.name] = found
         findings.warnings += [
-            f"{found.source} names {shown(name)}, which is not among {', '.join(sorted(row.kind.familiar))}."
-            f"{names.nearest(name, row.kind.familiar)}"
+            f"{found.source} names {shown(name)}, which is not among {', '.join(sorted(row.kind.familiar))}"
+            f"; qase-pytest gets it as it is.{names.nearest(name, row.kind.familiar)}"
             for name in (names_in(found.value) if row.kind.familiar else ())
             if name not in row.kind.familiar
         ]
