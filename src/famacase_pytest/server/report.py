@@ -134,25 +134,30 @@ def _of_qase_report(folder: Path) -> _Material:
             f"{folder} is no local Qase report: it has neither run.json nor results. No report was written. "
             "Give the number of a run, or the folder of a local report, such as build/qase-report."
         )
-    told = _read_json(found[0]) if found else {}
-    material = _Material(_qase_run(told, folder), told.get("environment"), [], {})
-    for path in paths:
-        material.results.append(_qase_result(_read_json(path), folder / "attachments", material))
+    path = found[0] if found else folder
+    try:
+        told = _read_json(path) if found else {}
+        material = _Material(_qase_run(told, folder), told.get("environment"), [], {})
+        for path in paths:
+            result = _qase_result(_read_json(path), folder / "attachments", material)
+            # What does not fit is found here, where the file is known.
+            result_view(result, {})
+            summary_of(result)
+            material.results.append(result)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise CannotReport(
+            f"{path} cannot be read: {error}. No report was written. Let the suite write its report anew."
+        ) from error
     material.results.sort(key=lambda result: result["execution"].get("start_time") or 0)
     return material
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        wrapped = _JSONP.match(text) if path.suffix == ".jsonp" else None
-        value = json.loads(wrapped[1] if wrapped else text)
-    except (OSError, ValueError) as error:
-        raise CannotReport(
-            f"{path} cannot be read: {error}. No report was written. Let the suite write its report anew."
-        ) from error
+    text = path.read_text(encoding="utf-8")
+    wrapped = _JSONP.match(text) if path.suffix == ".jsonp" else None
+    value = json.loads(wrapped[1] if wrapped else text)
     if not isinstance(value, dict):
-        raise CannotReport(f"{path} is no JSON object, so it is none of Qase's. No report was written.")
+        raise TypeError("it is no JSON object, so it is none of Qase's")
     return value
 
 
