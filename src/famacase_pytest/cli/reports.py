@@ -8,10 +8,10 @@ import math
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 from ..delivery.models import Attachment, CapturedResult, clean_name, sendable
@@ -38,6 +38,9 @@ _ATTACHED = re.compile(r"\[\[ATTACHMENT\|(.+?)\]\]")
 
 # Names under which people give the number of a test case as a property.
 _CASE = frozenset({"qase_id", "qase.id", "testops_id", "famacase_id"})
+
+
+T = TypeVar("T")
 
 
 class Unreadable(FamacaseError):
@@ -81,25 +84,22 @@ def read(path: Path) -> Report:
 
 def _local_report(directory: Path) -> Report:
     paths = sorted(path for path in (directory / "results").iterdir() if path.suffix in (".json", ".jsonp"))
-    results = [_of_qase(_json(path), directory) for path in paths]
+    results = [_json(path, lambda result: _of_qase(result, directory)) for path in paths]
     title = ""
     for run in (directory / "run.json", directory / "run.jsonp"):
         if run.exists():
-            title = str(_json(run).get("title") or "")
+            title = _json(run, lambda told: str(told.get("title") or ""))
     return Report(title, results)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, convert: Callable[[dict[str, Any]], T]) -> T:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".jsonp":
             text = text[text.index("(") + 1 : text.rindex(")")]
-        document = json.loads(text)
-    except (OSError, ValueError) as error:
+        return convert(json.loads(text))
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise Unreadable(f"{path} cannot be read ({error}): nothing is sent.") from None
-    if not isinstance(document, dict):
-        raise Unreadable(f"{path} holds no JSON object: nothing is sent.")
-    return document
 
 
 def _of_qase(result: Mapping[str, Any], directory: Path) -> CapturedResult:
