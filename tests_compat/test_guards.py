@@ -449,3 +449,40 @@ def test_a_read_only_working_directory(project, runs, guarded):
         assert list(runs.by_title(runs.only())) == ["test_one"]
     else:
         assert "INTERNALERROR" in outcome.output
+
+
+SAME_IDS = """
+    from unittest import mock
+    import uuid
+    import pytest
+    from qase.pytest import qase
+
+    @pytest.fixture(scope="session", autouse=True)
+    def same_ids():
+        with mock.patch("uuid.uuid4", return_value=uuid.UUID(int=7, version=4)):
+            yield
+
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_numbered(number):
+        for name in ("a", "b"):
+            with qase.step(name):
+                pass
+            qase.attach((f"{name}{number}", "text/plain", name))
+"""
+
+
+def test_a_suite_that_gives_all_ids_one_value(project, runs):
+    project.write(test_same=SAME_IDS)
+    outcome = project.run()
+    assert outcome.code == 0, outcome.output
+    results = runs.results(runs.only())
+    assert sorted(result["params"]["number"] for result in results) == ["1", "2", "3"]
+    for result in results:
+        assert [step["data"]["action"] for step in result["steps"]] == ["a", "b"]
+        assert len(result["attachments"]) == 2
+
+
+def test_without_the_guard_results_of_one_id_replace_each_other(project, runs):
+    project.write(test_same=SAME_IDS)
+    run_without(project, "id of a result")
+    assert len(runs.results(runs.only())) < 3

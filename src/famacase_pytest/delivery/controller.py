@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -155,7 +154,7 @@ class ControllerTransport(Transport):
             provisional,
             body=dict(body),
             # Kept with the run: whoever repeats the request gets the run that the first one created.
-            key=str(uuid.uuid4()),
+            key=str(System.uuid4()),
             environment_slug=self._slugs.get(code),
         )
         self._add_run(run)

@@ -1,9 +1,9 @@
 """The system's own functions, taken when this module is imported, whatever a test puts in their place later.
 
-Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, `json.dumps`, `threading.Thread`, the clock, and
-may leave it so to the end of the session. pyfakefs and freezegun go further: they search the globals of all
-modules for `os`, `io`, `pathlib`, the clocks, and for functions that come from them, under whatever name.
-They do not look into classes, hence this one.
+Tests rebind `builtins.open`, `os.fork`, `sqlite3.connect`, `json.dumps`, `uuid.uuid4`, `threading.Thread`,
+the clock, and may leave it so to the end of the session. pyfakefs and freezegun go further: they search the
+globals of all modules for `os`, `io`, `pathlib`, the clocks, and for functions that come from them, under
+whatever name. They do not look into classes, hence this one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 import time
+import uuid
 from typing import Any, Callable, ClassVar
 
 try:
@@ -61,6 +62,7 @@ class System:
     database_error: type[Exception] = sqlite3.Error if sqlite3 else OSError
     dumps = staticmethod(json.dumps)
     loads = staticmethod(json.loads)
+    uuid4 = staticmethod(uuid.uuid4)
     thread = _Thread
     # The last one: it hides the module.
     time = staticmethod(time.time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ class Occurrence:
     status: str = "in_progress"
     duration: int | None = None
     message: str = ""
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=lambda: str(System.uuid4()))
 
     def say(self, text: str) -> None:
         """Add to the message what there is room for."""

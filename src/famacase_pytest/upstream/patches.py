@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import pytest
 from qase.commons.client.base_api_client import BaseApiClient
 
+from ..delivery.system import System
 from ..errors import UpstreamMismatch
 from . import capture, guards, speedups, steps, subtests
 from .client import FamacaseClient
@@ -178,6 +179,13 @@ TABLE: tuple[Patch, ...] = (
           lambda b, old: View(old, Thread=capture.InlineThread), since=(5, 0, 0)),
     Patch("attaching a file", "qase.commons.models.runtime", "Runtime.add_attachment",
           lambda b, old: capture.copying_attachments(old, b.transport), ("self", "attachment")),
+    # A test may give uuid.uuid4 a value of its own; results, steps and files of one id replace each other.
+    Patch("id of a result", "qase.commons.models.result", "uuid",
+          lambda b, old: View(old, uuid4=System.uuid4), required=False),
+    Patch("id of a step", "qase.commons.models.step", "uuid",
+          lambda b, old: View(old, uuid4=System.uuid4), required=False),
+    Patch("id of a file", "qase.commons.models.attachment", "uuid",
+          lambda b, old: View(old, uuid4=System.uuid4), required=False),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
           lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"),

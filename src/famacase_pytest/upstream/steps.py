@@ -12,13 +12,14 @@ import functools
 import inspect
 import sys
 import threading
-import uuid
 from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any, Callable
 
 import pytest
 from qase.commons.models.step import Step, StepTextData, StepType
+
+from ..delivery.system import System
 
 # Of the step that is under way here: the steps of its test, its id, and the id below which a thread without a
 # context has begun. No test has the same dict of steps as another one.
@@ -111,7 +112,7 @@ def _step(title: Any, expected: Any = None) -> Generator[None, None, None]:
         yield
         return
     data = StepTextData(action=title, expected_result=expected if expected else None)
-    step = Step(step_type=StepType.TEXT, id=str(uuid.uuid4()), data=data)
+    step = Step(step_type=StepType.TEXT, id=str(System.uuid4()), data=data)
     plugin.start_step(step)
     try:
         yield
