@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 
@@ -10,6 +11,9 @@ import pytest
 from famacase_pytest.upstream import probe
 
 pytest_plugins = "pytester"
+
+# Imported here, since pytester forgets at the end of a test what was imported in it.
+importlib.import_module("qase.pytest.conftest")
 
 
 @pytest.fixture
