@@ -29,6 +29,17 @@ def test_a_project_is_a_code_or_a_pair(text: str) -> None:
     assert raised.value.code == 2
 
 
+def test_a_list_names_defects_that_wait_and_those_that_are_damaged(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "defects-1.json").write_text('[{"pro')
+    (directory / "defects-2.json").write_text("[{}, {}]")
+    assert main(["resend", "--list", "--dir", str(directory)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{directory / 'defects-1.json'} cannot be read (")
+    assert second == f"{directory / 'defects-2.json'}: 2 defects to be filed"
+
+
 def test_nothing_waits(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FAMACASE_API_URL", "h.example")
     assert main(["resend"]) == 0

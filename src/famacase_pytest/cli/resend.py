@@ -125,7 +125,10 @@ def run(arguments: argparse.Namespace) -> int:
             for line in _describe(directory):
                 print(line)
         for path in defects:
-            print(f"{path}: {counted(len(waiting.read(path)), 'defect')} to be filed")
+            try:
+                print(f"{path}: {counted(len(waiting.read(path)), 'defect')} to be filed")
+            except waiting.Unreadable as error:
+                print(error)
         return 0
     # A list, so that all sessions are tried even if the first one fails.
     target = Target(arguments.to_run, arguments.project, bool(arguments.to_address))

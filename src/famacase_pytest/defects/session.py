@@ -160,7 +160,12 @@ def file_waiting(settings: Defects, directory: Path, paths: Iterable[Path], tell
     left = False
     for path in paths:
         report = Report()
-        findings = [Finding(**entry) for entry in waiting.read(path)]
+        try:
+            findings = [Finding(**entry) for entry in waiting.read(path)]
+        except waiting.Unreadable as error:
+            tell(str(error))
+            left = True
+            continue
         try:
             client = client or Tracker(settings, directory).open()
             obstacle = check(client, {finding.project for finding in findings})
@@ -174,10 +179,11 @@ def file_waiting(settings: Defects, directory: Path, paths: Iterable[Path], tell
             report.lines.append(f"{obstacle}: no defect is filed")
             report.left = findings
         _tell(report, tell)
-        path.unlink()
         if report.left:
             left = True
             waiting.keep(path.parent, report.left)
+        # Last: to file something twice is better than to lose it.
+        path.unlink()
     return left
 
 

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..delivery.system import System
+from ..errors import FamacaseError
 
 _NAME = "defects-{}.json"
+
+
+class Unreadable(FamacaseError):
+    """A file of defects that wait is damaged. Delete it, or mend it: it is JSON."""
 
 
 def keep(base: Path, findings: Iterable[NamedTuple]) -> Path:
@@ -30,6 +35,12 @@ def files(base: Path) -> list[Path]:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """What a file of `keep` holds."""
-    found: list[dict[str, Any]] = System.loads(path.read_text(encoding="utf-8"))
+    """What a file of `keep` holds. Raises Unreadable."""
+    try:
+        found: list[dict[str, Any]] = System.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Unreadable(
+            f"{path} cannot be read ({error}): the defects in it are not filed. "
+            "Delete it if they do not matter."
+        ) from error
     return found
