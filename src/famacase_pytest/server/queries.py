@@ -103,9 +103,8 @@ def page(
     conditions = _conditions(run_id, wanted)
     total = sum(facet.count for facet in counted)
     if not wanted.is_grouped:
-        return total, [] if offset >= total else list(
-            _rows(session, run_id, conditions, wanted.sort, limit, offset)
-        )
+        found = _rows(session, run_id, conditions, wanted.sort, limit, offset) if offset < total else []
+        return total, [*found]
     others = total - sum(facet.count for facet in counted if facet.status in FAILING)
     first = func.min(Summary.position)
     query = select(Summary.cause, func.count(), first).where(*conditions, Summary.rank < _FAILING_RANKS)
@@ -333,19 +332,8 @@ def _conditions(run_id: int, wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-_LINE: tuple[Any, ...] = (
-    *(
-        Summary.run_id,
-        Summary.position,
-        Summary.id,
-        Summary.status,
-        Summary.title,
-        Summary.suite,
-        Summary.params,
-    ),
-    *(Summary.cases, Summary.message, Summary.cause, Summary.duration, Summary.muted, Summary.flaky),
-    *(Summary.has_files, Summary.tags),
-)
+# All but what is long, or only searched and sorted by.
+_LINE = [column for column in Summary.__table__.columns if column.name not in ("rank", "test", "text")]
 
 
 def _lines(run_id: int, *conditions: ColumnElement[bool]) -> Select[Any]:
