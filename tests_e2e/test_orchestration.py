@@ -332,6 +332,7 @@ def test_it_is_seen_while_it_runs_and_replaced_by_how_it_ended(suite, layer, api
 
     result = eventually(seen, "the result is not seen")
     assert result["execution"]["status"] == "in_progress"
+    assert result["execution"]["duration"] > 0
     assert statuses(result) == [("ping", "passed")] * 4 + [("ping", "in_progress")]
     assert "in progress" in requests.get(f"{server.url}/runs/{run_id}", timeout=30).text
     page = requests.get(f"{server.url}/runs/{run_id}/results/{result['id']}", timeout=30).text
@@ -443,6 +444,7 @@ def test_ctrl_c_ends_what_was_started_and_reports_what_there_is(suite, layer, ap
     (result,) = api.list_results("SMOKE", json.loads(created.answer)["id"])
     assert result["execution"]["status"] == "invalid"
     assert result["message"].startswith("the session was interrupted: KeyboardInterrupt after ")
+    assert result["execution"]["duration"] > 0
     assert statuses(result) == [("child", "passed"), ("last", "passed")]
 
 

@@ -322,6 +322,14 @@ def text_step(
     }
 
 
+def end_at(execution: dict[str, Any], end: float) -> None:
+    """Let an unfinished execution end at a time, in seconds since 1970, and have lasted from its start."""
+    start = execution.get("start_time")
+    execution["end_time"] = end
+    if start is not None and end >= start:
+        execution["duration"] = int((end - start) * 1000)
+
+
 def clean_name(name: str) -> str:
     """A file name that survives a multipart header: no directories, no control characters, no quotes.
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
+from ..delivery.models import end_at
+from ..delivery.system import System
 from .attempts import Attempts
 from .guards import note_report, uncollected
 from .payload import PayloadOptions, file_source, keep, wire_result
@@ -186,8 +188,9 @@ class TestCapture:
         for code, run_id, result in _begun(plugin):
             captured = wire_result(result, self._options)
             execution = captured.payload["execution"]
+            end_at(execution, System.time())
             if "status" not in extra():
-                execution["status"] = "in_progress"
+                execution.update(status="in_progress", end_time=None)
             if self._attempts is not None:
                 captured = self._attempts.in_progress(code, captured)
             may_go = sends and lets_through(captured.payload)

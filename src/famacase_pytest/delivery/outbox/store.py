@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Callable
 
-from ..models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, sendable
+from ..models import MIB, Item, Outcome, Progress, Run, StoredFile, Waiting, end_at, sendable
 from ..system import System
 from .database import Database, OutboxGone, OutboxUnavailable, Schema, create_database, is_database
 from .directory import SESSION, SessionLock, make_session, remove_session
@@ -521,12 +521,8 @@ def finish(outbox: Outbox, item: Item, status: str, message: str) -> None:
         message: what became of its process.
     """
     payload = System.loads(item.payload)
-    execution = payload["execution"]
-    end = System.time()
-    start = execution.get("start_time")
-    execution.update(status=status, end_time=end)
-    if start is not None and end >= start:
-        execution["duration"] = int((end - start) * 1000)
+    end_at(payload["execution"], System.time())
+    payload["execution"]["status"] = status
     # That of an earlier attempt at the test comes first.
     said = payload.get("message")
     payload["message"] = sendable(f"{said}\n\n{message}" if said else message)
