@@ -130,6 +130,7 @@ def test_what_a_folder_does_not_take_is_sent_later(project):
     doctor = command(project, "doctor", **JSONL)
     assert doctor.returncode == 0, doctor.stdout
     assert "project SMOKE" in doctor.stdout
+    assert not re.search(r"address|token", doctor.stdout)  # there is none
 
 
 def test_a_run_is_created_and_completed_by_commands(project):

@@ -162,6 +162,30 @@ def test_a_run_is_compared_with_any_other_and_with_none(filled):
         assert application.page(f"/runs/2/comparison?with={wrong}").status == 404
 
 
+def test_a_comparison_of_large_runs_is_of_bounded_size(filled):
+    application, data = filled
+    # Of each kind of change more than are listed: new, newly and still failing, mended, gone, slower.
+    kinds = [("failed", "passed"), ("failed", "failed"), ("passed", "failed"), ("passed", "passed")]
+
+    def results(which):  # of the later run, 0, or the earlier one
+        for number in range(250):
+            for kind in kinds:
+                yield result_of(
+                    kind[which],
+                    title=f"{kind} {number}",
+                    params={"browser": "chromium"},
+                    message=f"AssertionError: {'x' * 80}",
+                    duration=100 + 800 * (which == 0),
+                )
+            yield result_of(title=f"only in {which}: {number}")
+
+    data.run(*results(1), title="Large 1")
+    data.run(*results(0), title="Large 2")
+    page = application.page("/runs/2/comparison?with=1").text
+    assert page.count("of 250.") >= 5
+    assert len(page.encode()) < 500_000
+
+
 def attach(data, name, mime):
     file = Attachment(file_name=name, mime_type=mime, file_size=1)
     return data.store.put_attachments(

@@ -218,6 +218,8 @@ def _reports(settings: Settings | None, reason: str) -> Iterator[Check]:
         yield Check("settings", "mode", FAILED, what.replace("default is", "the mode is"))
         return
     yield Check("settings", "mode", OK, f"{settings.mode.value} ({settings.mode.source})")
+    if settings.client_class is not None:
+        return  # It has neither address nor token.
     assert settings.api_url is not None
     yield Check("settings", "address", OK, f"{settings.api_url.value} ({settings.api_url.source})")
     for code in settings.projects:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LINES_ON_A_PAGE = 150
 RUNS_ON_A_PAGE = 100
-COMPARED_ON_A_PAGE = 200  # of each kind of change
+COMPARED_ON_A_PAGE = 100  # of each kind of change
 
 T = TypeVar("T")
 
