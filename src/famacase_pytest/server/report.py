@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import select
@@ -24,7 +25,7 @@ from .database import LARGEST_ID, Attachment, Environment, Project, Result, Run,
 from .files import place_of, write_whole
 from .models import canonical
 from .pages import HERE, templates
-from .presentation import Line, file_kind, line_of, media_type, result_view, run_view
+from .presentation import file_kind, line_of, media_type, result_view, run_view
 from .summaries import STATUS_ORDER, mentioned_files, summary_of
 
 DETAILS_IN_A_PIECE = 100
@@ -250,7 +251,7 @@ def _page(material: _Material, files: Iterable[Attachment], max_file_bytes: floa
     contents, by_id = _contents(material, files)
     environment = templates()
     module = environment.get_template("parts.html").make_module({"offline": True})
-    rows = [_row(module, one, line) for one, line in _lines(material.results)]
+    rows = [_row(module, summary_of(result)) for result in material.results]
     return environment.get_template("report.html").render(
         offline=True,
         run=run_view(run, material.environment),
@@ -263,21 +264,8 @@ def _page(material: _Material, files: Iterable[Attachment], max_file_bytes: floa
     )
 
 
-def _lines(results: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Line]]:
-    for position, result in enumerate(results):
-        summary = summary_of(result)
-        row = _Summary({**summary, "run_id": 0, "position": position})
-        yield summary, line_of(row)
-
-
-class _Summary:
-    """A summary that is in no database, with its columns as attributes."""
-
-    def __init__(self, columns: Mapping[str, Any]) -> None:
-        self.__dict__.update(columns)
-
-
-def _row(module: Any, summary: Mapping[str, Any], line: Line) -> dict[str, Any]:
+def _row(module: Any, summary: Mapping[str, Any]) -> dict[str, Any]:
+    line = line_of(SimpleNamespace(run_id=0, **summary))
     shown = ("id", "status", "rank", "title", "suite", "message", "cause", "duration", "muted", "flaky")
     return {
         **{name: summary[name] for name in shown},
