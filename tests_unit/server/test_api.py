@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from famacase_pytest.server import api
-from famacase_pytest.server.api import _content_disposition
+from famacase_pytest.server.api import _content_disposition, base_url
 from famacase_pytest.server.models import PREFIX
 
 RUN = {"title": "x", "is_autotest": True}
@@ -107,6 +107,22 @@ def test_the_link_of_a_run_is_made_of_what_the_server_knows_of_itself(applicatio
         )
         assert reply.json() == {"url": expected}
         assert application.call("GET", "/runs/1").json()["is_public"] is is_public
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("host.example", "http://host.example:80"),
+        ("::1", "http://[::1]:80"),
+        # What every address is called from here.
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("", "http://127.0.0.1:80"),
+    ],
+)
+def test_an_address_that_can_be_called_is_made_of_the_one_that_is_listened_on(host, url):
+    assert base_url(host, 80) == url
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,10 @@ def _uploaded(kept: Iterable[Attachment]) -> str:
 
 def _address(request: Request) -> str:
     # Not made of the Host header, which is what a caller says.
-    name, port = request.scope["server"]
-    return request.app.state.public_url or (
-        f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-    )
+    return request.app.state.public_url or base_url(*request.scope["server"])
+
+
+def base_url(host: str, port: int) -> str:
+    """The URL under which this machine reaches a server that listens on `host`."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"

@@ -17,6 +17,7 @@ import uvicorn
 
 from ..summary import telling
 from . import CannotServe, Settings
+from .api import base_url
 from .app import create_app
 from .connections import LimitedProtocol
 from .files import write_whole
@@ -94,7 +95,7 @@ def serve(settings: Settings) -> None:
         bound = int(listener.getsockname()[1])
         if settings.port_file is not None:
             _write_port(settings.port_file, bound)
-        print(_greeting(_base_url(host, bound), settings), flush=True)
+        print(_greeting(base_url(host, bound), settings), flush=True)
         asyncio.run(server.serve(sockets=[listener]))
 
 
@@ -106,12 +107,6 @@ def _write_port(path: Path, port: int) -> None:
             f"{path} cannot be written: {error.strerror or error}. The back end did not start. "
             "Give another file with --port-file."
         ) from error
-
-
-def _base_url(host: str, port: int) -> str:
-    """The URL under which this machine reaches a server that listens on `host`."""
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _stop_when_told(server: uvicorn.Server, stop_with_stdin: bool) -> None:
