@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..server import write_report
+from ..server import Settings, write_report
 from ..summary import telling
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path(".famacase/server"),
+        default=Settings.data,
         metavar="DIR",
         help="directory of the local back end (default: %(default)s)",
     )

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     several: dict[str, Any] = {"action": "append", "default": []}
     text = "address to listen on (default: %(default)s; the pages need no token)"
-    add("--host", default="127.0.0.1", help=text)
+    add("--host", default=Settings.host, help=text)
     text = "port to listen on, 0 for a free one (default: %(default)s)"
-    add("--port", type=_port, default=8000, help=text)
+    add("--port", type=_port, default=Settings.port, help=text)
     text = "another name that the server answers to, by the Host header; may be repeated"
     add("--allow-host", type=_HOST_NAME, dest="allowed_hosts", metavar="NAME", help=text, **several)
     text = "what links to the pages begin with, where a reverse proxy stands before the server"
@@ -30,18 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "file into which the port is written once it answers"
     add("--port-file", type=Path, metavar="PATH", help=text)
     text = "directory in which everything is kept (default: %(default)s)"
-    add("--data", type=Path, default=Path(".famacase/server"), metavar="DIR", help=text)
+    add("--data", type=Path, default=Settings.data, metavar="DIR", help=text)
     text = "another project and its token; may be repeated (SMOKE:rep_local is always there)"
     add("--project", type=_PROJECT, dest="projects", metavar="CODE:TOKEN", help=text, **several)
     text = "another environment; may be repeated (each project has 'staging')"
-    add(
-        "--environment",
-        type=_ENVIRONMENT,
-        dest="environments",
-        metavar="CODE:SLUG",
-        help=text,
-        **several,
-    )
+    add("--environment", type=_ENVIRONMENT, dest="environments", metavar="CODE:SLUG", help=text, **several)
     text = "another plan and its cases; may be repeated (each project has plan 1 with cases 1 and 2)"
     add("--plan", type=_PLAN, dest="plans", metavar="CODE:ID=CASE,CASE", help=text, **several)
     add("--verbose", action="store_true", help="log each request")
