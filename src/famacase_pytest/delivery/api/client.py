@@ -445,7 +445,7 @@ class ReporterApi(ReportingClient):
             "Check the network, the server and the address (FAMACASE_API_URL), then send again."
         )
         raise Unreachable(
-            f"{target} got no usable answer in {times}; the last: {last}. "
+            f"{target} got no usable answer in {times}; the last: {str(last).rstrip('.')}. "
             f"{call.unsure if sent else 'Nothing was sent.'} {remedy}",
             status=last.status,
             detail=str(last),
