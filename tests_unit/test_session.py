@@ -582,6 +582,7 @@ def test_ctrl_c_in_the_counting_leaves_it_to_be_told(session, transport, termina
 def test_a_child_that_returns_from_its_test_reports_nothing(session, transport, terminal, monkeypatch):
     session.run_opened("SMOKE", 7)
     session.notices.add("said by the parent")
+    session._capture = SimpleNamespace(finished=lambda: transport.noted.append("handed over"))
     transport.noted.clear()
     monkeypatch.setattr(Session, "_getpid", staticmethod(lambda: os.getpid() + 1))
     session.test_finished()

@@ -10,6 +10,7 @@ import pytest
 
 from famacase_pytest import wiring
 from famacase_pytest.delivery.models import CapturedResult, Run
+from famacase_pytest.delivery.outbox.database import OutboxUnavailable
 from famacase_pytest.delivery.outbox.store import Outbox
 from famacase_pytest.errors import SettingsError
 from famacase_pytest.settings.resolve import resolve
@@ -114,8 +115,18 @@ def test_without_any_place_results_are_held_in_memory(controller, rootdir, tempo
     assert transport.directory is None
     (line,) = told
     assert "Results of this session are held in memory and sent after the last test" in line
-    # Of the place that was wanted, not of the last one that was tried.
-    assert str(rootdir) in line
+
+
+def test_of_several_places_that_are_full_the_one_that_was_wanted_is_named(
+    controller, rootdir, told, monkeypatch
+):
+    def is_full(base, meta):
+        raise OutboxUnavailable(f"There is no room in {base}.")
+
+    monkeypatch.setattr(wiring.Outbox, "create", is_full)
+    controller()
+    (line,) = told
+    assert line.startswith(f"There is no room in {rootdir / '.famacase' / 'outbox'}. Results of this session")
 
 
 def test_a_place_of_ones_own_is_named_by_a_setting(controller, tmp_path):
