@@ -27,7 +27,8 @@ def pluginmanager():
 
 @pytest.fixture
 def hooks(pluginmanager, told):
-    return Hooks(SimpleNamespace(hook=pluginmanager.hook), told.append)
+    config = SimpleNamespace(hook=pluginmanager.hook, pluginmanager=pluginmanager)
+    return Hooks(config, told.append)
 
 
 @pytest.fixture
@@ -102,12 +103,50 @@ def test_half_a_change_is_undone(hooks, plugin, told):
     assert line.startswith("the hook pytest_famacase_result of owners raised ValueError: no such owner. ")
 
 
+@pytest.mark.parametrize("answer", [None, False])
+@pytest.mark.parametrize("order", ["tryfirst", "trylast"])
+def test_one_that_fails_does_not_silence_the_others(hooks, plugin, told, order, answer):
+    def fails(result):
+        result["title"] += ", half"
+        raise ValueError("no such owner")
+
+    def hides(result):
+        result["title"] += ", without the card's number"
+        return answer
+
+    plugin("owners", "pytest_famacase_result", fails, **{order: True})
+    plugin("secrets", "pytest_famacase_result", hides)
+    for _ in range(2):
+        result = payload()
+        assert let_through(hooks, result) == (answer is None)
+        assert result["title"] == "t, without the card's number"
+    assert len(told) == 1
+
+
+def test_one_that_leaves_what_is_no_json_lets_nothing_through_that_another_keeps_back(hooks, plugin):
+    plugin("p", "pytest_famacase_result", lambda result: result.update(fields=object()))
+    plugin("q", "pytest_famacase_result", lambda result: False)
+    assert not let_through(hooks, payload())
+
+
+def test_where_nobody_is_known_to_have_failed_the_result_is_as_it_was(hooks, plugin, told):
+    # pluggy's own refusal: a wrapper has to yield once.
+    def twice(result):
+        result["title"] = "half"
+        yield
+        yield
+
+    plugin("p", "pytest_famacase_result", twice, wrapper=True)
+    result = payload()
+    assert let_through(hooks, result)
+    assert result == payload()
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize("value", [object(), {1, 2}, float("nan")], ids=["object", "set", "nan"])
 def test_what_is_no_json_is_undone(hooks, plugin, told, value):
     plugin("p", "pytest_famacase_result", lambda result: result.update(title="half", fields={"a": value}))
-    plugin("q", "pytest_famacase_result", lambda result: False)
     result = payload()
-    # What would have kept it back has not been asked about this.
     assert let_through(hooks, result)
     assert result == payload()
     assert "left what is no JSON" in told[0]

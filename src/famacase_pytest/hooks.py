@@ -61,19 +61,46 @@ class Hooks:
         from .delivery.system import System
 
         before = System.dumps(payload)
-        answers = self._call("pytest_famacase_result", node, config=self._config, item=item, result=payload)
+        answers = self._answers(node, payload, lambda: System.loads(before), config=self._config, item=item)
         try:
             changed = System.loads(System.dumps(payload, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
-            answers = None
-            self._say("pytest_famacase_result", "a plugin", f"left what is no JSON ({error})")
-        if answers is None:
-            # What a hook has changed before it failed would be half a change.
             changed = System.loads(before)
+            self._say("pytest_famacase_result", "a plugin", f"left what is no JSON ({error})")
         changed["id"] = System.loads(before)["id"]
         payload.clear()
         payload.update(changed)
-        return answers is None or not any(answer is False for answer in answers)
+        return not any(answer is False for answer in answers)
+
+    def _answers(
+        self,
+        node: pytest.Config | pytest.Item,
+        payload: dict[str, Any],
+        original: Callable[[], dict[str, Any]],
+        **arguments: object,
+    ) -> list[object]:
+        """What ``pytest_famacase_result`` answers, of those plugins that do not raise.
+
+        pluggy asks nobody any more once one has raised, and another may be there to keep secrets back: so all
+        but the one that failed are asked again, of the result as it was.
+        """
+        name = "pytest_famacase_result"
+        caller, failed = _hook(node, name), set()
+        others = {impl.plugin for impl in getattr(self._config.hook, name).get_hookimpls()}
+        others.difference_update(impl.plugin for impl in caller.get_hookimpls())
+        while True:
+            try:
+                return list(caller(result=payload, **arguments))
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: BLE001 (the code of others, which may call sys.exit; it is told)
+                plugin = self._told_of(error, name, caller)
+            payload.clear()
+            payload.update(original())
+            if plugin is None:
+                return []
+            failed.add(plugin)
+            caller = self._config.pluginmanager.subset_hook_caller(name, others | failed)
 
     def _call(self, name: str, node: pytest.Config | pytest.Item, **arguments: object) -> Any:
         """What the hook answers; None if it raised."""
@@ -83,8 +110,15 @@ class Hooks:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 (the code of others, which may call sys.exit; it is told)
-            self._say(name, _plugin_of(error, caller), f"raised {type(error).__name__}: {error}")
+            self._told_of(error, name, caller)
             return None
+
+    def _told_of(self, error: BaseException, name: str, caller: Any) -> Any:
+        """Tell what was raised; returns the plugin that it comes from, None if that is not known."""
+        impl = _raiser(error, caller)
+        plugin = "a plugin" if impl is None else str(impl.plugin_name)
+        self._say(name, plugin, f"raised {type(error).__name__}: {error}")
+        return None if impl is None else impl.plugin
 
     def _say(self, name: str, plugin: str, what: str) -> None:
         if (name, plugin) not in self._told:
@@ -100,12 +134,12 @@ def _hook(node: pytest.Config | pytest.Item, name: str) -> Any:
     return getattr(node.ihook if isinstance(node, pytest.Item) else node.hook, name)
 
 
-def _plugin_of(error: BaseException, caller: Any) -> str:
-    """The name of the plugin whose implementation raised an error."""
-    names = {getattr(impl.function, "__code__", None): impl.plugin_name for impl in caller.get_hookimpls()}
+def _raiser(error: BaseException, caller: Any) -> Any:
+    """The implementation that raised an error; None if it is none of the hook's."""
+    impls = {getattr(impl.function, "__code__", None): impl for impl in caller.get_hookimpls()}
     frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
     # The innermost: a wrapper stands around the others.
-    return next((str(names[code]) for code in reversed(frames) if code in names), "a plugin")
+    return next((impls[code] for code in reversed(frames) if code in impls), None)
 
 
 @contextlib.contextmanager
