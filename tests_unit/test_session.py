@@ -178,10 +178,10 @@ def test_what_the_back_end_says_later_is_wrong_with_the_target_too(make, transpo
 
 
 def test_a_worker_opens_one_of_its_own(make, opened):
-    briefing = {"outbox": "/somewhere", "run_file": "/run"}
-    make(worker=briefing).transport()
+    handover = {"outbox": "/somewhere", "run_file": "/run"}
+    make(worker=handover).transport()
     ((kind, _, given, worker, *_),) = opened
-    assert (kind, given, worker) == ("worker", briefing, "gw0")
+    assert (kind, given, worker) == ("worker", handover, "gw0")
 
 
 @pytest.mark.parametrize(
@@ -387,9 +387,9 @@ def test_nobody_waits_for_a_back_end_that_upstream_has_given_up(session, transpo
 def test_workers_are_told_what_they_must_not_find_out(session, transport):
     workerinput = {}
     session.brief_worker(workerinput)
-    briefing = workerinput["famacase"]
-    assert (briefing["failed"], briefing["outbox"]) == (False, str(transport.directory))
-    assert briefing["run_file"] == str(transport.directory / "run")
+    handover = workerinput["famacase"]
+    assert (handover["failed"], handover["outbox"]) == (False, str(transport.directory))
+    assert handover["run_file"] == str(transport.directory / "run")
     # xdist takes nothing else.
     assert json.loads(json.dumps(workerinput)) == workerinput
     session.could_not_start(Unreachable("It is away."))

@@ -147,9 +147,9 @@ def test_a_worker_writes_into_the_outbox_of_its_controller(controller, settings,
     assert told == []
 
 
-@pytest.mark.parametrize("briefing", [{}, {"outbox": None}])
-def test_a_worker_without_an_outbox_holds_its_results(settings, told, briefing):
-    worker = wiring.worker_transport(settings(), briefing, "gw0", {}, told.append)
+@pytest.mark.parametrize("handover", [{}, {"outbox": None}])
+def test_a_worker_without_an_outbox_holds_its_results(settings, told, handover):
+    worker = wiring.worker_transport(settings(), handover, "gw0", {}, told.append)
     worker.put("SMOKE", -1, [CapturedResult({"id": "a"})])
     assert [entry["run_id"] for entry in worker.unstored()] == [-1]
     assert told == []

@@ -77,7 +77,13 @@ def upload(api, parts):
     """The ids by file name."""
     stored = []
     failed = upload_parts(
-        api, "SMOKE", parts, workers=4, scope=str(uuid.uuid4()), uploaded=stored.extend, refused=pytest.fail
+        api,
+        "SMOKE",
+        parts,
+        upload_threads=4,
+        scope=str(uuid.uuid4()),
+        uploaded=stored.extend,
+        refused=pytest.fail,
     )
     assert failed == []
     return {one.file_name: id_ for one, id_ in stored}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .upstream.patches import Installation
 
 # What a controller hands to its xdist workers, under this key of ``workerinput``.
-_BRIEFING = "famacase"
+_HANDOVER = "famacase"
 
 
 # Whose hooks of the session's end do not end the process; those of a conftest may.
@@ -90,8 +90,8 @@ class Session:
         self._link = link
         self._is_worker = self.notices.is_worker
         # What an xdist worker was handed by its controller.
-        self._briefing: dict[str, Any] = (
-            config.workerinput.get(_BRIEFING, {})  # type: ignore[attr-defined]
+        self._handover: dict[str, Any] = (
+            config.workerinput.get(_HANDOVER, {})  # type: ignore[attr-defined]
             if self._is_worker
             else {}
         )
@@ -209,7 +209,7 @@ class Session:
         if self._is_worker:
             worker = self._config.workerinput["workerid"]  # type: ignore[attr-defined]
             self._transport = wiring.worker_transport(
-                self._settings, self._briefing, worker, os.environ, self.notices.add
+                self._settings, self._handover, worker, os.environ, self.notices.add
             )
         else:
             self._note_earlier_sessions()
@@ -388,7 +388,7 @@ class Session:
 
     def brief_worker(self, workerinput: dict[str, Any]) -> None:
         """Hand an xdist worker what it must not find out for itself."""
-        workerinput[_BRIEFING] = {
+        workerinput[_HANDOVER] = {
             "run_file": str(self._run_file()),
             "failed": self._fell_back,
             "plan_cases": self._plan_cases,
@@ -399,7 +399,7 @@ class Session:
 
     def worker_ended(self, workeroutput: Mapping[str, Any]) -> None:
         """Take what a worker hands over at its end."""
-        report = workeroutput.get(_BRIEFING, {})
+        report = workeroutput.get(_HANDOVER, {})
         lines = dict.fromkeys(report.get("notices", ()))
         # Workers have much in common.
         self.notices.lines.extend(line for line in lines if line not in self._said_by_workers)
@@ -507,7 +507,7 @@ class Session:
         if self._progress is not None:
             self._progress.clear()
         if self._is_worker:
-            self._config.workeroutput[_BRIEFING] = {  # type: ignore[attr-defined]
+            self._config.workeroutput[_HANDOVER] = {  # type: ignore[attr-defined]
                 "stored": self._transport.stored(),
                 "unstored": self._transport.unstored(),
                 "notices": self.notices.lines,
@@ -627,8 +627,8 @@ class Session:
 
     def _run_file(self) -> Path:
         """Where upstream's controller leaves the run for its workers: a path of this session's own."""
-        if self._briefing:
-            return Path(self._briefing["run_file"])
+        if self._handover:
+            return Path(self._handover["run_file"])
         if self._transport is not None and self._transport.directory is not None:
             return self._transport.directory / "run"
         return self._spare_run_file

@@ -81,18 +81,18 @@ def controller_transport(
 
 
 def worker_transport(
-    settings: Settings, briefing: Mapping[str, Any], worker: str, environ: Mapping[str, str], tell: Tell
+    settings: Settings, handover: Mapping[str, Any], worker: str, environ: Mapping[str, str], tell: Tell
 ) -> WorkerTransport:
     """The transport of an xdist worker, which asks the back end for nothing.
 
     Args:
         settings: the session's.
-        briefing: what the controller handed over; ``outbox`` is its directory, or None.
+        handover: what the controller handed over; ``outbox`` is its directory, or None.
         worker: xdist's id of it.
         environ: the process environment.
         tell: takes a line for the user.
     """
-    directory = briefing.get("outbox")
+    directory = handover.get("outbox")
     outbox = writer = None
     if directory:
         try:
@@ -101,7 +101,7 @@ def worker_transport(
             outbox.rest()
         except OutboxUnavailable as error:
             tell(str(error))
-    return WorkerTransport(outbox, writer, briefing, tell, _screening(settings, environ))
+    return WorkerTransport(outbox, writer, handover, tell, _screening(settings, environ))
 
 
 def _screening(settings: Settings, environ: Mapping[str, str]) -> Screening | None:
@@ -207,7 +207,7 @@ def relay_briefing(
         "project": codes[0],
         "timeout": settings.timeout.value,
         "attempts": settings.retry_attempts.value,
-        "workers": settings.attachment_workers.value,
+        "upload_threads": settings.attachment_workers.value,
         "batch_size": settings.batch_size.value,
         "flush_interval": settings.flush_interval.value,
         # A relay that outlives its session is not told any deadline.

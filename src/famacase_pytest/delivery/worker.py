@@ -25,7 +25,7 @@ class WorkerTransport(Transport):
     Args:
         outbox: the session's; None where there is none.
         writer: stores the results in it.
-        briefing: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds
+        handover: the controller's: ``failed`` tells that it could not open the back end, ``plan_cases`` holds
             the cases of its plan by project.
         tell: takes a line for the user.
         screening: what the user's settings change in results; None: nothing.
@@ -35,13 +35,13 @@ class WorkerTransport(Transport):
         self,
         outbox: Outbox | None,
         writer: Writer | None,
-        briefing: Mapping[str, Any],
+        handover: Mapping[str, Any],
         tell: Tell,
         screening: Screening | None = None,
     ) -> None:
         super().__init__(writer, tell, screening)
         self._outbox = outbox
-        self._briefing = briefing
+        self._handover = handover
 
     def adopt(self, test: str) -> dict[str, CapturedResult]:
         """See `Transport`."""
@@ -80,7 +80,7 @@ class WorkerTransport(Transport):
 
     def open_project(self, code: str) -> None:
         """See `Transport`."""
-        if self._briefing.get("failed", True):
+        if self._handover.get("failed", True):
             raise Refused(f"The controller of this session could not report to project {code}.")
 
     def environment_id(self, code: str, slug: str) -> int | None:
@@ -89,7 +89,7 @@ class WorkerTransport(Transport):
 
     def plan_cases(self, code: str, plan_id: int) -> list[int]:
         """See `Transport`."""
-        return list(self._briefing.get("plan_cases", {}).get(code, ()))
+        return list(self._handover.get("plan_cases", {}).get(code, ()))
 
     def create_run(self, code: str, body: Mapping[str, Any]) -> int:
         """See `Transport`."""

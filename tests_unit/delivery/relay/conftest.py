@@ -45,13 +45,19 @@ class Relay:
         self.clock = Clock()
         self._busy = False
         self.cancelled = threading.Event()
-        options = {"batch_size": 10, "workers": 1, "flush_interval": 1.0, "clock": self.clock, **options}
+        options = {
+            "batch_size": 10,
+            "upload_threads": 1,
+            "flush_interval": 1.0,
+            "clock": self.clock,
+            **options,
+        }
         self.delivery = Delivery(
             outbox,
             self.ledger,
             self.api,
             batch_size=options.pop("batch_size"),
-            workers=options.pop("workers"),
+            upload_threads=options.pop("upload_threads"),
         )
         self.loop = DeliveryLoop(
             self.delivery, self.ledger, self.api, project="P", cancelled=self.cancelled, **options
@@ -130,7 +136,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.fixture
 def make_relay(outbox: Outbox) -> Callable[..., Relay]:
-    """Makes a relay of its own settings: batch_size, workers, flush_interval, clock."""
+    """Makes a relay of its own settings: batch_size, upload_threads, flush_interval, clock."""
     return lambda **options: Relay(outbox, ScriptedApi(), **options)
 
 

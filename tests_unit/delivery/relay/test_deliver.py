@@ -315,7 +315,7 @@ def test_results_bear_the_ids_of_their_files_and_equal_files_are_sent_once(relay
 
 
 def test_files_go_in_requests_that_the_contract_allows(make_relay):
-    relay = make_relay(workers=3)
+    relay = make_relay(upload_threads=3)
     for number in range(9):
         relay.put(str(number), files=[f"{number}-{index}.txt" for index in range(5)])
     relay.rounds()

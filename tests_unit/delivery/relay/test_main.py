@@ -39,7 +39,7 @@ BRIEFING = {
     "project": "P",
     "timeout": 5.0,
     "attempts": 1,
-    "workers": 1,
+    "upload_threads": 1,
     "batch_size": 10,
     "flush_interval": 1.0,
     "debug": False,

@@ -42,7 +42,7 @@ def order(*results):
 def memory():
     """Results from memory, and the back end that takes them."""
     api = ScriptedApi()
-    results = UnstoredResults(api, workers=1)
+    results = UnstoredResults(api, upload_threads=1)
     results.api = api
     results.send = lambda *entries: results.deliver(order(*entries), results.create_run)
     return results

@@ -45,12 +45,12 @@ class Outcome:
     def stored(self):
         return {name for names in self.told for name in names}
 
-    def upload(self, api, parts, workers=1, scope="session"):
+    def upload(self, api, parts, upload_threads=1, scope="session"):
         failed = upload_parts(
             api,
             "P",
             parts,
-            workers=workers,
+            upload_threads=upload_threads,
             scope=scope,
             uploaded=lambda received: self.told.append([part.file_name for part, _ in received]),
             refused=lambda part, reason: self.refused.__setitem__(part.file_name, reason),
@@ -73,7 +73,7 @@ def numbered(count):
 
 
 def test_no_files_are_no_request(api):
-    outcome = upload(api, [], workers=4)
+    outcome = upload(api, [], upload_threads=4)
     assert (outcome.told, outcome.failed, api.calls) == ([], [], [])
 
 
@@ -89,7 +89,7 @@ def test_requests_run_side_by_side_up_to_the_workers(api):
         running.remove(call)
 
     api.rule = rule
-    assert len(upload(api, numbered(80), workers=2).stored) == 80
+    assert len(upload(api, numbered(80), upload_threads=2).stored) == 80
     assert [len(call.content) for call in api.calls] == [20] * 4
     assert max(most) == 2
     assert len({call.key for call in api.calls}) == 4
@@ -98,7 +98,7 @@ def test_requests_run_side_by_side_up_to_the_workers(api):
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_refused_group_is_halved_until_the_offender_stands_alone(api, status):
     api.rule = about(status, "7.txt", "12.txt")
-    outcome = upload(api, numbered(20), workers=4)
+    outcome = upload(api, numbered(20), upload_threads=4)
     assert outcome.refused == dict.fromkeys(
         ("7.txt", "12.txt"), f"refused by the server: {status} not this one"
     )
@@ -114,11 +114,11 @@ def test_a_refusal_that_is_not_about_the_content_is_not_halved(api):
     assert len(api.calls) == 1
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_file_on_which_the_server_fails_holds_no_other_back(api, workers):
+@pytest.mark.parametrize("upload_threads", [1, 3])
+def test_a_file_on_which_the_server_fails_holds_no_other_back(api, upload_threads):
     """Whether it is given up is for the caller to say, who knows of earlier rounds."""
     api.rule = about(500, "7.txt")
-    outcome = upload(api, numbered(60), workers=workers)
+    outcome = upload(api, numbered(60), upload_threads=upload_threads)
     assert outcome.failed == [("7.txt", 500)]
     assert (len(outcome.stored), outcome.refused) == (59, {})
 
@@ -159,7 +159,7 @@ def test_a_failure_in_one_thread_stops_the_others(api):
     api.rule = rule
     outcome = Outcome()
     with pytest.raises(Refused):
-        outcome.upload(api, numbered(100), workers=2)
+        outcome.upload(api, numbered(100), upload_threads=2)
     assert len(api.calls) == 2
     assert [second in names for names in outcome.told] == [True]
 

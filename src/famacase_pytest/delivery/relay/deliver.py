@@ -48,7 +48,7 @@ class Delivery:
         ledger: what has been delivered; held by nobody else.
         api: the back end.
         batch_size: results in one request.
-        workers: upload requests at a time.
+        upload_threads: upload requests at a time.
 
     Attributes:
         expected: how many results each writer has stored, by its name, as far as the session told; a run of
@@ -59,13 +59,13 @@ class Delivery:
     """
 
     def __init__(
-        self, outbox: Outbox, ledger: Ledger, api: ReportingClient, *, batch_size: int, workers: int
+        self, outbox: Outbox, ledger: Ledger, api: ReportingClient, *, batch_size: int, upload_threads: int
     ) -> None:
         self._outbox = outbox
         self._ledger = ledger
         self._api = api
         self._batch_size = batch_size
-        self._workers = workers
+        self._upload_threads = upload_threads
         self._failures: Counter[Fingerprint] = Counter()
         self.completes = True
         self.expected: Mapping[str, int] = {}
@@ -292,7 +292,7 @@ class Delivery:
             self._api,
             project,
             parts,
-            workers=self._workers,
+            upload_threads=self._upload_threads,
             scope=self._scope,
             uploaded=uploaded,
             refused=refused,

@@ -134,7 +134,7 @@ def main(pipe: BinaryIO, answers: int) -> None:
 
     The first line of the orders is the briefing: ``outbox`` (a path, or null), ``parent`` (the session's
     process), ``api_url``, ``tokens`` by project, ``client`` (in the place of both; see ``api.base``),
-    ``project``, ``timeout``, ``attempts``, ``workers``, ``batch_size``, ``flush_interval``,
+    ``project``, ``timeout``, ``attempts``, ``upload_threads``, ``batch_size``, ``flush_interval``,
     ``drain_timeout``, ``debug``, ``environ``. Without it there is nothing to do.
 
     Args:
@@ -173,7 +173,7 @@ def main(pipe: BinaryIO, answers: int) -> None:
     if lock.acquire(None, orders.stop):
         ledger = outbox.ledger()
         loop = open_loop(outbox, ledger, briefing, api, cancelled)
-        _serve(outbox, ledger, loop, UnstoredResults(api, briefing["workers"]), orders)
+        _serve(outbox, ledger, loop, UnstoredResults(api, briefing["upload_threads"]), orders)
         # Of a session that lives and has lost the pipe, the outbox is still in use.
         is_over = orders.end or orders.left_alone or orders.wait_for_death()
         if is_over and not orders.end:
@@ -253,7 +253,7 @@ def _serve_without_outbox(briefing: Mapping[str, Any], orders: _Orders) -> None:
     """Carry out orders where nothing can be stored: results come over the pipe, after the last test."""
     with open_api(briefing, threading.Event(), _requests.note) as api:
         _start_answering(api, orders)
-        unstored = UnstoredResults(api, briefing["workers"])
+        unstored = UnstoredResults(api, briefing["upload_threads"])
         while not orders.end and not orders.closed and not orders.session_died:
             order = orders.next(1.0)
             if order is not None and order["do"] == "results":
@@ -286,7 +286,7 @@ def open_api(
         dict(briefing["tokens"]),
         timeout=briefing["timeout"],
         attempts=briefing["attempts"],
-        connections=briefing["workers"] + 2,
+        connections=briefing["upload_threads"] + 2,
         cancelled=cancelled,
         observe=observe if briefing["debug"] else lambda attempt: None,
     )
@@ -302,7 +302,9 @@ def open_loop(
     """The delivery of one outbox, not started yet. Only for who holds the delivery lock."""
     # What an earlier relay said of the back end may not hold any more.
     ledger.set_state(blocked=[], away=None)
-    delivery = Delivery(outbox, ledger, api, batch_size=briefing["batch_size"], workers=briefing["workers"])
+    delivery = Delivery(
+        outbox, ledger, api, batch_size=briefing["batch_size"], upload_threads=briefing["upload_threads"]
+    )
     return DeliveryLoop(
         delivery,
         ledger,

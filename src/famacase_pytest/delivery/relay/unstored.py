@@ -27,12 +27,12 @@ class UnstoredResults:
 
     Args:
         api: the back end.
-        workers: upload requests at a time.
+        upload_threads: upload requests at a time.
     """
 
-    def __init__(self, api: ReportingClient, workers: int) -> None:
+    def __init__(self, api: ReportingClient, upload_threads: int) -> None:
         self._api = api
-        self._workers = workers
+        self._upload_threads = upload_threads
         self._runs: dict[RunKey, Run] = {}
         self._created: dict[RunKey, int] = {}
         self._uploads: dict[tuple[str, Fingerprint], Upload] = {}
@@ -123,7 +123,7 @@ class UnstoredResults:
             self._api,
             project,
             [part for print_, part in parts.items() if (project, print_) not in self._uploads],
-            workers=self._workers,
+            upload_threads=self._upload_threads,
             # Nobody takes over here: the attempts of one request have a key in common, and no others.
             scope=str(uuid.uuid4()),
             uploaded=uploaded,

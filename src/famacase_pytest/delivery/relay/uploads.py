@@ -41,7 +41,7 @@ def upload_parts(
     project: str,
     parts: Sequence[Part],
     *,
-    workers: int,
+    upload_threads: int,
     scope: str,
     uploaded: Callable[[Received], None],
     refused: Callable[[Part, str], None],
@@ -56,7 +56,7 @@ def upload_parts(
         api: the back end.
         project: the project's code.
         parts: the files, each once.
-        workers: requests at a time, 1 or more.
+        upload_threads: requests at a time, 1 or more.
         scope: within which equal requests have the same key.
         uploaded: told the ids of a request's files as soon as the back end has acknowledged them.
         refused: told why a file cannot be uploaded.
@@ -70,7 +70,7 @@ def upload_parts(
         Unreachable, Refused: a request failed for a reason that is not about its files.
     """
     upload = _Upload(api, project, scope, uploaded, refused)
-    upload.run(group(parts), workers)
+    upload.run(group(parts), upload_threads)
     return upload.failed
 
 
@@ -100,7 +100,7 @@ class _Upload:
         self._stopped = threading.Event()
         self._has_uploaded = False
 
-    def run(self, groups: Sequence[Sequence[Part]], workers: int) -> None:
+    def run(self, groups: Sequence[Sequence[Part]], upload_threads: int) -> None:
         """Send all groups."""
         waiting = deque(groups)
         errors: list[BaseException] = []
@@ -117,7 +117,7 @@ class _Upload:
                 errors.append(error)
                 self._stopped.set()
 
-        count = min(workers, len(groups))
+        count = min(upload_threads, len(groups))
         if count == 1:
             work()
         else:
