@@ -125,6 +125,14 @@ def test_what_cannot_be_read_is_named(located, name, text, line):
         located(text, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("file.yaml", "&a [*a]"), ("file.json", "[" * 100_000)], ids=["itself", "deep"]
+)
+def test_what_has_no_end_is_refused(located, name, text):
+    with pytest.raises(SettingsError, match="this contains itself, or is nested too deeply"):
+        located(text, name)
+
+
 def test_bytes_of_another_encoding(tmp_path):
     (tmp_path / "file.json").write_bytes('{"a": "ü"}'.encode("latin-1"))
     with pytest.raises(SettingsError, match=r"file\.json:1: this cannot be read: .*utf-8"):

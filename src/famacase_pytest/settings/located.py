@@ -39,6 +39,8 @@ class Located:
             self.content, self._lines = _read(path)
         except ImportError:
             self.fail((), "YAML needs PyYAML: pip install pyyaml.")
+        except RecursionError:
+            self.fail((), "this contains itself, or is nested too deeply.")
         except (OSError, ValueError) as error:
             self._lines = {(): getattr(error, "lineno", 1)}
             self.fail((), f"this cannot be read: {error}.")
