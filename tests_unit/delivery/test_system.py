@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import io
 import json
 import os
 import shutil
-import sqlite3
 import threading
 import time
-
-import pytest
 
 from famacase_pytest.delivery import system
 from famacase_pytest.delivery.system import System, SystemClock
@@ -28,7 +24,6 @@ REPLACED = {
     builtins: ("open",),
     json: ("dumps", "loads"),
     shutil: ("rmtree",),
-    sqlite3: ("connect",),
     time: ("time", "monotonic", "gmtime", "strftime"),
 }
 
@@ -46,14 +41,11 @@ def test_what_a_test_replaces_is_not_called(monkeypatch, tmp_path):
         System.close(descriptor)
         with System.scandir(str(tmp_path)) as entries:
             names = [entry.name for entry in entries]
-        connection = System.connect(":memory:")
-        rows = connection.execute("SELECT 1").fetchall()
-        connection.close()
         year = System.strftime("%Y", System.gmtime(0))
         began, now, pid = SystemClock().monotonic(), System.monotonic(), System.getpid()
         same = System.stat(path).st_ino == state.st_ino
         System.unlink(path)
-    assert (content, names, rows, year, same) == ({"a": 1}, ["file"], [(1,)], "1970", True)
+    assert (content, names, year, same) == ({"a": 1}, ["file"], "1970", True)
     assert began <= now
     assert pid == os.getpid()
     assert not os.path.exists(path)
@@ -71,7 +63,7 @@ def test_a_thread_that_no_test_can_keep_from_starting(monkeypatch):
 
 def test_searching_the_globals_of_the_module_finds_no_clock_and_no_file_function():
     """As freezegun and pyfakefs do; the modules themselves they replace by their names."""
-    sought = {time.time, time.monotonic, os.open, os.stat, io.open, sqlite3.connect, json.dumps}
+    sought = {time.time, time.monotonic, os.open, os.stat, io.open, json.dumps}
     found = [name for name, value in vars(system).items() if callable(value) and value in sought]
     assert found == []
 
@@ -87,22 +79,3 @@ def test_a_wait_tells_whether_it_was_ended():
     assert not SystemClock().wait(event, 0.0)
     event.set()
     assert SystemClock().wait(event, 600.0)
-
-
-def test_a_python_without_sqlite_has_no_outbox_and_says_why(monkeypatch):
-    real = builtins.__import__
-
-    def without_sqlite(name, *more, **options):
-        if name == "sqlite3":
-            raise ImportError("No module named '_sqlite3'")
-        return real(name, *more, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_sqlite)
-    spec = importlib.util.spec_from_file_location("system_without_sqlite", system.__file__)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.undo()
-    with pytest.raises(module.System.database_error, match="this Python has no sqlite3"):
-        module.System.connect("any.db", isolation_level=None)
-    # Callers catch it as what goes wrong with a file.
-    assert module.System.database_error is OSError

@@ -17,15 +17,6 @@ import time
 import uuid
 from typing import Any, Callable, ClassVar
 
-try:
-    import sqlite3
-except ImportError:  # a Python that was built without it, or a suite that forbids it
-    sqlite3 = None  # type: ignore[assignment]
-
-
-def _no_connection(*args: object, **options: object) -> Any:
-    raise OSError("this Python has no sqlite3")
-
 
 class _Thread(threading.Thread):
     """A thread whose `start` no test can replace."""
@@ -58,8 +49,6 @@ class System:
     monotonic = staticmethod(time.monotonic)
     gmtime = staticmethod(time.gmtime)
     strftime = staticmethod(time.strftime)
-    connect: ClassVar[Callable[..., Any]] = staticmethod(sqlite3.connect if sqlite3 else _no_connection)
-    database_error: type[Exception] = sqlite3.Error if sqlite3 else OSError
     dumps = staticmethod(json.dumps)
     loads = staticmethod(json.loads)
     uuid4 = staticmethod(uuid.uuid4)

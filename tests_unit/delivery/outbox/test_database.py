@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import sqlite3
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from famacase_pytest.delivery.outbox.database import (
     OutboxTooNew,
     OutboxUnavailable,
     Schema,
+    Sqlite,
     create_database,
 )
 from famacase_pytest.delivery.outbox.ledger import Ledger
@@ -85,7 +88,7 @@ def test_without_a_write_ahead_log(base: Path, monkeypatch: pytest.MonkeyPatch):
         # A file system layer without shared memory, as some network file systems are.
         return sqlite3.connect(f"file:{path}?vfs=unix-dotfile", uri=True, **arguments)
 
-    monkeypatch.setattr(database.System, "connect", connect)
+    monkeypatch.setattr(database.Sqlite, "connect", connect)
     with Outbox.create(base, {}) as outbox:
         writer = outbox.writer("main-1", max_bytes=MANY)
         assert "write-ahead log" in (outbox.warning or "")
@@ -97,3 +100,33 @@ def test_without_a_write_ahead_log(base: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_with_a_write_ahead_log_there_is_no_warning(outbox: Outbox, writer: Writer):
     assert (outbox.warning, writer.warning) == (None, None)
+
+
+def test_what_a_test_replaces_is_not_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def replaced(*_: object, **__: object) -> None:
+        raise AssertionError("a test's own function was called")
+
+    monkeypatch.setattr(sqlite3, "connect", replaced)
+    create_database(str(tmp_path / "one.db"), Schema("CREATE TABLE one (id INTEGER);"))
+    with pytest.raises(AssertionError):
+        sqlite3.connect(tmp_path / "one.db")
+
+
+def test_a_python_without_sqlite_has_no_outbox_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    real = builtins.__import__
+
+    def without_sqlite(name, *more, **options):
+        if name == "sqlite3":
+            raise ImportError("No module named '_sqlite3'")
+        return real(name, *more, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without_sqlite)
+    name = "famacase_pytest.delivery.outbox.without_sqlite"
+    spec = importlib.util.spec_from_file_location(name, database.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.undo()
+    with pytest.raises(module.Sqlite.error, match="this Python has no sqlite3"):
+        module.Sqlite.connect("any.db", isolation_level=None)
+    # Callers catch it as what goes wrong with a file.
+    assert (module.Sqlite.error, Sqlite.error) == (OSError, sqlite3.Error)

@@ -11,14 +11,16 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Callable, ClassVar, NamedTuple
 
 from ...errors import PASSING, FamacaseError
 from ..descriptors import clear_of_others
 from ..system import System
 
-if TYPE_CHECKING:
+try:
     import sqlite3
+except ImportError:  # a Python that was built without it, or a suite that forbids it
+    sqlite3 = None  # type: ignore[assignment]
 
 FORMAT = 1  # of all databases of a session; any change of a table counts it up and adds a row of upgrades
 
@@ -39,6 +41,17 @@ class OutboxGone(OutboxUnavailable):
 
 class OutboxTooNew(FamacaseError):
     """A newer release of famacase-pytest has written this outbox. Upgrade famacase-pytest, then send it."""
+
+
+def _no_connection(*args: object, **options: object) -> Any:
+    raise OSError("this Python has no sqlite3")
+
+
+class Sqlite:
+    """As `System`: taken when this module is imported, since tests rebind `sqlite3.connect`."""
+
+    connect: ClassVar[Callable[..., Any]] = staticmethod(sqlite3.connect if sqlite3 else _no_connection)
+    error: type[Exception] = sqlite3.Error if sqlite3 else OSError
 
 
 class Schema(NamedTuple):
@@ -66,7 +79,7 @@ def create_database(path: str, schema: Schema) -> None:
         for leftover in (fresh, f"{fresh}-journal", f"{fresh}-wal", f"{fresh}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 System.unlink(leftover)
-        with contextlib.closing(System.connect(fresh, isolation_level=None)) as connection:
+        with contextlib.closing(Sqlite.connect(fresh, isolation_level=None)) as connection:
             # No waiting for the disk: a session that dies in a power failure now has nothing to lose yet.
             connection.execute("PRAGMA synchronous=OFF")
             connection.executescript(f"BEGIN; {schema.tables}; PRAGMA user_version={schema.version}; COMMIT;")
@@ -180,7 +193,7 @@ class Database:
             raise _unavailable(self._path, "it was closed" if self._is_closed else "a test has closed it")
         with _translated(self._path):
             System.stat(self._path)  # connect would make an empty file in the place of a missing one
-            self._connection = System.connect(
+            self._connection = Sqlite.connect(
                 self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
             )
         try:
@@ -259,7 +272,7 @@ class _Using:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._database._lock.release()
-        if isinstance(error, (System.database_error, OSError)):
+        if isinstance(error, (Sqlite.error, OSError)):
             raise _unavailable(self._database._path, error) from error
 
 
@@ -281,8 +294,6 @@ def _unavailable(path: str, error: BaseException | str) -> OutboxUnavailable:
 
 
 def _statements(script: str) -> Iterable[str]:
-    import sqlite3
-
     statement = ""
     for piece in script.split(";"):
         statement += piece + ";"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Callable
 from ...errors import PASSING, FamacaseError
 from ..descriptors import Descriptors, clear_of_others
 from ..system import System
-from .database import OutboxGone, OutboxUnavailable, keep_for_ever
+from .database import OutboxGone, OutboxUnavailable, Sqlite, keep_for_ever
 
 if TYPE_CHECKING:
     import sqlite3
@@ -258,7 +258,7 @@ class SessionLock:
         self._check_there()
         connection: sqlite3.Connection | None = None
         try:
-            connection = System.connect(
+            connection = Sqlite.connect(
                 f"{self._directory}/{self._file}", timeout=0, isolation_level=None, check_same_thread=False
             )
             # Counted, not measured: tests freeze the clock.
@@ -270,7 +270,7 @@ class SessionLock:
             self._connection, self._pid = connection, System.getpid()
             self._descriptors = Descriptors.on(f"{self._directory}/{self._file}")
             return True
-        except (System.database_error, OSError) as error:
+        except (Sqlite.error, OSError) as error:
             # A directory that is renamed and removed this very moment shows in SQLite's errors first.
             self._check_there()
             raise OutboxUnavailable(
@@ -318,7 +318,7 @@ def _try(connection: sqlite3.Connection) -> bool:
     try:
         with clear_of_others():
             connection.execute("BEGIN EXCLUSIVE")
-    except System.database_error as error:
+    except Sqlite.error as error:
         if "database is locked" in str(error):
             return False
         raise
