@@ -22,7 +22,8 @@ from famacase_pytest.delivery.relay.uploads import upload_parts
 def upload(api, parts, workers):
     stored = []
     failed = upload_parts(
-        api, "SMOKE", parts, workers=workers, scope="s", uploaded=stored.extend, refused=lambda *why: None
+        api, "SMOKE", parts, upload_threads=workers, scope="s", uploaded=stored.extend,
+        refused=lambda *why: None,
     )
     assert failed == []
     return stored
