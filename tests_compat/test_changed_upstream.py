@@ -175,8 +175,8 @@ def test_without_the_rows_that_a_session_can_do_without(doctored, runs):
     project, place = doctored
     for row in OPTIONAL:
         # pytest calls hooks by their names, so these stay; their parameters tell pytest what to pass.
-        # And some names are those of much else in their file.
-        is_common = source_name(row) in ("__init__", "log")
+        # And some names are those of much else in their file, or of a module.
+        is_common = source_name(row) in ("__init__", "log", "uuid")
         if (
             not source_name(row).startswith("pytest_")
             and not row.path.endswith("._instance")
