@@ -44,24 +44,19 @@ def items(pytester, monkeypatch):
 
 def set_up(hooks, item, *, fixtures=0):
     """Set a test up, in which some fixtures give way; what was told after each step."""
-    noted = hooks._transport().noted
-    wrapper = hooks.pytest_runtest_setup(item)
-    next(wrapper)
-    for _ in range(fixtures):
-        hooks.pytest_fixture_post_finalizer()
-    with pytest.raises(StopIteration):
-        wrapper.send(None)
-    found = list(noted)
-    noted.clear()
-    return found
+    return _told(hooks, hooks.pytest_runtest_setup(item), fixtures)
 
 
 def tear_down(hooks, item, nextitem):
-    noted = hooks._transport().noted
-    wrapper = hooks.pytest_runtest_teardown(item, nextitem)
-    next(wrapper)
     # Fixtures that end with a test are no matter of a set-up.
-    hooks.pytest_fixture_post_finalizer()
+    return _told(hooks, hooks.pytest_runtest_teardown(item, nextitem), 1)
+
+
+def _told(hooks, wrapper, fixtures):
+    noted = hooks._transport().noted
+    next(wrapper)
+    for _ in range(fixtures):
+        hooks.pytest_fixture_post_finalizer()
     with pytest.raises(StopIteration):
         wrapper.send(None)
     found = list(noted)

@@ -60,14 +60,14 @@ class Hooks:
             return True
         from .delivery.system import System
 
-        before = System.dumps(payload)
+        before, result_id = System.dumps(payload), payload["id"]
         answers = self._answers(node, payload, lambda: System.loads(before), config=self._config, item=item)
         try:
             changed = System.loads(System.dumps(payload, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             changed = System.loads(before)
             self._say("pytest_famacase_result", "a plugin", f"left what is no JSON ({error})")
-        changed["id"] = System.loads(before)["id"]
+        changed["id"] = result_id
         payload.clear()
         payload.update(changed)
         return not any(answer is False for answer in answers)
@@ -85,9 +85,7 @@ class Hooks:
         but the one that failed are asked again, of the result as it was.
         """
         name = "pytest_famacase_result"
-        caller, failed = _hook(node, name), set()
-        others = {impl.plugin for impl in getattr(self._config.hook, name).get_hookimpls()}
-        others.difference_update(impl.plugin for impl in caller.get_hookimpls())
+        caller = _hook(node, name)
         while True:
             try:
                 return list(caller(result=payload, **arguments))
@@ -99,8 +97,9 @@ class Hooks:
             payload.update(original())
             if plugin is None:
                 return []
-            failed.add(plugin)
-            caller = self._config.pluginmanager.subset_hook_caller(name, others | failed)
+            everybody = {impl.plugin for impl in _hook(self._config, name).get_hookimpls()}
+            healthy = {impl.plugin for impl in caller.get_hookimpls()} - {plugin}
+            caller = self._config.pluginmanager.subset_hook_caller(name, everybody - healthy)
 
     def _call(self, name: str, node: pytest.Config | pytest.Item, **arguments: object) -> Any:
         """What the hook answers; None if it raised."""

@@ -99,6 +99,11 @@ class Patch(NamedTuple):
 _CLIENT = ("self", "config", "logger")
 _HOST = ("host_data", "framework", "reporter_name")
 
+
+def _own_ids(_: Bindings, old: Any) -> View:
+    return View(old, uuid4=System.uuid4)
+
+
 TABLE: tuple[Patch, ...] = (
     # The transport. Without any of these a result could reach Qase, or nobody.
     Patch("API client", "qase.commons.reporters.testops", "ApiV2Client",
@@ -180,12 +185,9 @@ TABLE: tuple[Patch, ...] = (
     Patch("attaching a file", "qase.commons.models.runtime", "Runtime.add_attachment",
           lambda b, old: capture.copying_attachments(old, b.transport), ("self", "attachment")),
     # A test may give uuid.uuid4 a value of its own; results, steps and files of one id replace each other.
-    Patch("id of a result", "qase.commons.models.result", "uuid",
-          lambda b, old: View(old, uuid4=System.uuid4), required=False),
-    Patch("id of a step", "qase.commons.models.step", "uuid",
-          lambda b, old: View(old, uuid4=System.uuid4), required=False),
-    Patch("id of a file", "qase.commons.models.attachment", "uuid",
-          lambda b, old: View(old, uuid4=System.uuid4), required=False),
+    Patch("id of a result", "qase.commons.models.result", "uuid", _own_ids, required=False),
+    Patch("id of a step", "qase.commons.models.step", "uuid", _own_ids, required=False),
+    Patch("id of a file", "qase.commons.models.attachment", "uuid", _own_ids, required=False),
     # Same meaning, less time.
     Patch("host data", "qase.commons.reporters.core", "get_host_info",
           lambda b, old: speedups.host_info_like(old), ("framework", "reporter_name"),
